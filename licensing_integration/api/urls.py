@@ -1,0 +1,14 @@
+"""Addresses for machines: stores deliver here, monitors ask here."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from licensing_integration.api.health import live, ready
+from licensing_integration.api.webhooks import WebhookView
+
+urlpatterns = [
+    path("health/live", live, name="health-live"),
+    path("health/ready", ready, name="health-ready"),
+    path("webhooks/<slug:store>/", WebhookView.as_view(), name="webhook"),
+]

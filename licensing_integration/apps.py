@@ -1,0 +1,18 @@
+"""Registers the system checks; nothing else happens at import."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.core.checks import register
+
+
+class LicensingIntegrationConfig(AppConfig):
+    name = "licensing_integration"
+    verbose_name = "Licensing"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from licensing_integration import checks  # settings are complete only now
+
+        for check in checks.ALL:
+            register(check)

@@ -1,0 +1,5 @@
+"""System checks."""
+
+from __future__ import annotations
+
+ALL = ()

@@ -1,0 +1,84 @@
+"""Our settings, typed and frozen. Read from Django's settings at every call, so tests may override them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+
+from licensing_integration.stores.base import Secret
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreConfig:
+    """A configured store. ``name`` is in its webhook address, ``adapter`` the slug of the code that reads it.
+
+    No ``webhook_secrets``: the endpoint is closed. ``test_events``: ``hold`` or ``apply``.
+    """
+
+    name: str
+    adapter: str
+    webhook_secrets: tuple[Secret, ...] = ()
+    test_events: str = "hold"
+    api_username: str = ""
+    api_password: Secret = Secret("")
+    api_base_url: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LicenseServerConfig:
+    """A configured license server.
+
+    At most ``request_limit`` calls start within any ``request_window_seconds``, all workers together; 0 is no limit.
+    ``adopt``: ``auto`` looks for a license somebody else may have made when there is reason to, ``always`` every time.
+    """
+
+    name: str
+    backend: str
+    base_url: str = ""
+    access_token: Secret = Secret("")
+    request_limit: int = 50
+    request_window_seconds: float = 5.0
+    adopt: str = "auto"
+
+
+def stores() -> Mapping[str, StoreConfig]:
+    """The configured stores by name, in the order of the setting."""
+    return {config["name"]: _store(config) for config in settings.STORES}
+
+
+def store(name: str) -> StoreConfig | None:
+    """The store of that name, or ``None``: names come from addresses that anybody can ask for."""
+    return next((_store(config) for config in settings.STORES if config["name"] == name), None)
+
+
+def license_servers() -> Mapping[str, LicenseServerConfig]:
+    """The configured license servers by name, in the order of the setting."""
+    return {config["name"]: _license_server(config) for config in settings.LICENSE_SERVERS}
+
+
+def license_server(name: str) -> LicenseServerConfig | None:
+    """The license server of that name, or ``None`` when it is configured no more."""
+    return next((_license_server(config) for config in settings.LICENSE_SERVERS if config["name"] == name), None)
+
+
+def webhook_max_bytes() -> int:
+    """The largest delivery we read."""
+    return int(settings.WEBHOOK_MAX_BYTES)
+
+
+def apply_lease_seconds() -> float:
+    """For how long a worker has a license for itself before another may believe it dead."""
+    return float(settings.APPLY_LEASE_SECONDS)
+
+
+def _store(config: Mapping[str, Any]) -> StoreConfig:
+    webhook_secrets = tuple(Secret(secret) for secret in config.get("webhook_secrets", ()))
+    password = Secret(config.get("api_password", ""))
+    return StoreConfig(**{**config, "webhook_secrets": webhook_secrets, "api_password": password})
+
+
+def _license_server(config: Mapping[str, Any]) -> LicenseServerConfig:
+    return LicenseServerConfig(**{**config, "access_token": Secret(config.get("access_token", ""))})

@@ -1,0 +1,57 @@
+"""The only speaker to the queue. Jobs wake workers; what is to be done stands in our own tables.
+
+Everything here joins the caller's transaction: a job exists exactly if the rows it speaks of do. Tasks are named, not
+imported, so that services never depend on tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from procrastinate.contrib.django import app
+from procrastinate.jobs import Job
+
+PROCESS_EVENTS = "licensing_integration.process_events"
+APPLY_LINKS = "licensing_integration.apply_links"
+PLAN_PURCHASES = "licensing_integration.plan_purchases"
+SWEEP = "licensing_integration.sweep"
+
+QUEUE = "default"
+
+# The first license of a purchase is applied right after planning; the rest of a bulk order lets other customers pass.
+BULK_PRIORITY = -10
+LINKS_PER_JOB = 5
+
+
+def enqueue_events(event_ids: Sequence[int]) -> None:
+    """Translate, plan and apply these webhook events, one job each."""
+    _defer(PROCESS_EVENTS, [{"event_ids": [event_id]} for event_id in event_ids], priority=0)
+
+
+def enqueue_links(link_ids: Sequence[int]) -> None:
+    """Apply these license links, a few per job: each job costs about 3 ms whatever it does."""
+    chunks = [list(link_ids[i : i + LINKS_PER_JOB]) for i in range(0, len(link_ids), LINKS_PER_JOB)]
+    _defer(APPLY_LINKS, [{"link_ids": chunk} for chunk in chunks], priority=BULK_PRIORITY)
+
+
+def enqueue_purchases(purchase_ids: Sequence[int]) -> None:
+    """Plan these purchases again, one job each."""
+    _defer(PLAN_PURCHASES, [{"purchase_ids": [purchase_id]} for purchase_id in purchase_ids], priority=0)
+
+
+def _defer(task_name: str, all_args: Sequence[dict[str, list[int]]], *, priority: int) -> None:
+    if not all_args:
+        return
+    jobs = [
+        Job(
+            id=None,
+            queue=QUEUE,
+            lock=None,
+            queueing_lock=None,
+            task_name=task_name,
+            task_kwargs=dict(args),
+            priority=priority,
+        )
+        for args in all_args
+    ]
+    app.job_manager.batch_defer_jobs(jobs=jobs)

@@ -1,0 +1,290 @@
+"""Cryptlex as a license server: find, create and change licenses and their users.
+
+The vendor publishes neither idempotency keys nor uniqueness rules for licenses, so every license carries our slot
+reference in its metadata and is looked for there before it would be created a second time.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+from urllib.parse import urlsplit
+
+from licensing_integration.domain.facts import Customer
+from licensing_integration.domain.licenses import DesiredLicense, LicenseSnapshot, LicenseTemplate, ServerProduct
+from licensing_integration.domain.outcomes import ExpiryMode, LicenseState
+from licensing_integration.exceptions import (
+    ConfigurationProblem,
+    LicensingIntegrationError,
+    PermanentRemoteError,
+    RemoteError,
+    TransientRemoteError,
+)
+from licensing_integration.license_servers.base import SLOT_METADATA_KEY, Convergence
+from licensing_integration.license_servers.cryptlex.client import CryptlexClient, Json
+from licensing_integration.license_servers.cryptlex.converge import SAME_MOMENT, Converger
+from licensing_integration.license_servers.cryptlex.values import metadata_entries, text, to_snapshot, to_wire
+
+DUPLICATE_CODE: Final = "DUPLICATE_FIELD_VALUE"  # the only error code the vendor publishes
+PLACEHOLDERS: Final = frozenset({"subscription_empty", "transaction_empty"})
+"""What the vendor's own integrations write where they have no id: shared by unrelated licenses."""
+
+_DASHBOARDS: Final = {"api.cryptlex.com": "https://app.cryptlex.com/licenses/"}  # assumption: published nowhere
+_MAX_NAME = 256
+_PROBES: Final = (
+    ("/v3/licenses", "license:read", "licenses cannot be found again"),
+    ("/v3/users", "user:read", "customers cannot be found again"),
+    ("/v3/license-templates", "licensePolicy:read or licenseTemplate:read", "templates cannot be offered for mapping"),
+    ("/v3/products", "product:read", "products cannot be offered for mapping"),
+)
+
+
+class CryptlexBackend:
+    """See ``LicenseServerBackend`` for the contract of the public methods. Safe to share among threads."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        base_url: str,
+        access_token: str,
+        before_request: Callable[[], None] | None = None,
+        on_rate_limited: Callable[[float], None] | None = None,
+    ) -> None:
+        self._client = CryptlexClient(
+            name,
+            base_url=base_url,
+            access_token=access_token,
+            before_request=before_request,
+            on_rate_limited=on_rate_limited,
+        )
+
+    def find(self, *, slot: str, desired: DesiredLicense) -> Sequence[LicenseSnapshot]:
+        """See ``LicenseServerBackend.find``. One call when our slot reference is found, else one per vendor key."""
+        if not slot.strip():
+            return []
+        own = self._carrying(SLOT_METADATA_KEY, value=slot)
+        if own or not desired.product_id.strip():
+            return _oldest_first(own)
+        return _oldest_first(self._made_by_vendor(slot, desired=desired))
+
+    def ensure_user(self, customer: Customer) -> str:
+        """See ``LicenseServerBackend.ensure_user``. An existing user is never changed."""
+        email = customer.email.strip().lower()
+        if not email:
+            raise ValueError("a Cryptlex user needs an e-mail address; without one the search would match everybody")
+        try:
+            return text(self._client.create_user(_user_body(customer, email=email)), "id")
+        except PermanentRemoteError as error:
+            if not _says_duplicate(error):
+                raise
+        return self._existing_user(email)
+
+    def issue(self, desired: DesiredLicense, *, slot: str, user_id: str) -> LicenseSnapshot:
+        """See ``LicenseServerBackend.issue``. A second call is made only if the server chose another end date."""
+        snapshot = to_snapshot(self._client.create_license(_license_body(desired, slot=slot, user_id=user_id)))
+        if not _has_other_end(snapshot, desired):
+            return snapshot
+        return self._correct_end(snapshot, desired)
+
+    def converge(
+        self,
+        observed: LicenseSnapshot,
+        *,
+        applied: DesiredLicense | None,
+        desired: DesiredLicense,
+        user_id: str,
+        is_retry: bool,
+    ) -> Convergence:
+        """See ``LicenseServerBackend.converge``."""
+        return Converger(
+            self._client, observed=observed, applied=applied, desired=desired, user_id=user_id, is_retry=is_retry
+        ).run()
+
+    def fetch(self, license_id: str) -> LicenseSnapshot | None:
+        """The license now, or ``None`` if the server no longer has it."""
+        try:
+            return to_snapshot(self._client.get_license(license_id))
+        except PermanentRemoteError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def list_products(self) -> Sequence[ServerProduct]:
+        return [
+            ServerProduct(
+                id=text(data, "id"),
+                name=text(data, "displayName") or text(data, "name"),
+                default_template_id=text(data, "licenseTemplateId"),
+            )
+            for data in self._client.list_products()
+        ]
+
+    def list_templates(self) -> Sequence[LicenseTemplate]:
+        """Every template of the account: templates know no product, so none can be left out for a product."""
+        return [LicenseTemplate(id=text(data, "id"), name=text(data, "name")) for data in self._client.list_templates()]
+
+    def dashboard_url(self, license_id: str) -> str:
+        """The license in the vendor's admin portal; empty where the portal's address is not known.
+
+        The address for the default region is an assumption; none is known for the EU region or on-premise.
+        """
+        start = _DASHBOARDS.get(urlsplit(self._client.base_url).hostname or "")
+        return f"{start}{license_id}" if start and license_id else ""
+
+    def check_access(self) -> list[str]:
+        """What is wrong with the address or the token, as sentences; empty when nothing is. Changes nothing.
+
+        Write permissions cannot be tried without writing.
+        """
+        try:
+            self._client.get_profile()
+        except LicensingIntegrationError as error:
+            return [str(error)]
+        problems = []
+        for path, permission, consequence in _PROBES:
+            try:
+                self._client.probe(path)
+            except LicensingIntegrationError as error:
+                problems.append(f"{error} ({permission}; without it {consequence})")
+        return problems
+
+    def close(self) -> None:
+        """Close the pooled connections."""
+        self._client.close()
+
+    def _carrying(self, key: str, *, value: str, product_id: str | None = None) -> list[Json]:
+        """Licenses with exactly this metadata entry; the server may match key and value on different entries."""
+        hits = self._client.licenses_with_metadata(key, value=value, product_id=product_id)
+        return [hit for hit in hits if (key, value) in metadata_entries(hit)]
+
+    def _made_by_vendor(self, slot: str, *, desired: DesiredLicense) -> list[Json]:
+        """By the strongest vendor key that has hits. A license that names another subscription is somebody else's."""
+        keys = _usable_vendor_keys(desired.vendor_metadata)
+        for index, (key, value) in enumerate(keys):
+            hits = [
+                hit
+                for hit in self._carrying(key, value=value, product_id=desired.product_id)
+                if text(hit, "productId") == desired.product_id
+                and not _belongs_to_other_slot(hit, slot=slot)
+                and not _contradicts(hit, stronger=keys[:index])
+            ]
+            if hits:
+                return hits
+        return []
+
+    def _existing_user(self, email: str) -> str:
+        for user in self._client.users_with_email(email):
+            if text(user, "email").strip().lower() == email:
+                return text(user, "id")
+        raise TransientRemoteError(
+            f"{self._client.name}: the e-mail address is taken, yet no user with it is listed. It is tried again by "
+            "itself; if it stays so, look for the user in Cryptlex.",
+            may_have_succeeded=False,
+        )
+
+    def _correct_end(self, snapshot: LicenseSnapshot, desired: DesiredLicense) -> LicenseSnapshot:
+        """Which of date and interval wins on creation is undocumented, so the answer is checked.
+
+        The license exists by now: whatever fails here must make the caller look for it and adopt it.
+        """
+        wanted = desired.expires_at if desired.expiry is ExpiryMode.PAID_THROUGH else None
+        try:
+            data = self._client.set_expires_at(snapshot.license_id, expires_at=to_wire(wanted) if wanted else None)
+        except (RemoteError, ConfigurationProblem) as error:
+            raise TransientRemoteError(
+                f"{self._client.name}: the license was created, but its end date could not be corrected. {error}",
+                retry_after=getattr(error, "retry_after", None),
+                may_have_succeeded=True,
+                request_id=getattr(error, "request_id", ""),
+            ) from error
+        return to_snapshot(data)
+
+
+def _license_body(desired: DesiredLicense, *, slot: str, user_id: str) -> dict[str, object]:
+    """Members left out are inherited from the template; empty ones are left out, except the interval of a perpetual
+    license, where an empty text overrides the template's."""
+    if desired.state is LicenseState.ABSENT or not desired.product_id.strip() or not slot.strip():
+        raise ValueError("a license that is to be issued needs a product, a slot and a state other than absent")
+    members: dict[str, object] = {
+        "productId": desired.product_id,
+        "licenseTemplateId": desired.template_id,
+        "userId": user_id,
+        "allowedActivations": desired.activations,
+        "allowedFloatingClients": desired.floating_clients,
+        "entitlementSetId": desired.entitlement_set_id,
+        "maxAllowedReleaseVersion": desired.max_release_version,
+        "suspended": True if desired.state is LicenseState.SUSPENDED else None,
+        "revoked": True if desired.state is LicenseState.REVOKED else None,
+    }
+    given = {name: value for name, value in members.items() if value not in (None, "")}
+    return {**given, **_term_members(desired), "metadata": _metadata(desired, slot=slot)}
+
+
+def _term_members(desired: DesiredLicense) -> dict[str, object]:
+    if desired.expiry is ExpiryMode.PERPETUAL:
+        return {"subscriptionInterval": ""}
+    members: dict[str, object] = {"subscriptionInterval": desired.interval} if desired.interval else {}
+    if desired.expiry is ExpiryMode.PAID_THROUGH and desired.expires_at is not None:
+        members["expiresAt"] = to_wire(desired.expires_at)
+    return members
+
+
+def _metadata(desired: DesiredLicense, *, slot: str) -> list[dict[str, object]]:
+    """An empty list of permissions shows an entry to administrators only."""
+    entries = {**desired.metadata, **desired.vendor_metadata, SLOT_METADATA_KEY: slot}
+    return [{"key": key, "value": value, "viewPermissions": []} for key, value in entries.items() if key and value]
+
+
+def _has_other_end(snapshot: LicenseSnapshot, desired: DesiredLicense) -> bool:
+    if desired.expiry is ExpiryMode.PERPETUAL:
+        return snapshot.expires_at is not None
+    if desired.expiry is not ExpiryMode.PAID_THROUGH or desired.expires_at is None:
+        return False
+    return snapshot.expires_at is None or abs(snapshot.expires_at - desired.expires_at) > SAME_MOMENT
+
+
+def _user_body(customer: Customer, *, email: str) -> dict[str, object]:
+    """A first name is required, the last name is not; the password is never used, the customer sets an own one."""
+    body: dict[str, object] = {
+        "email": email,
+        "firstName": (customer.first_name.strip() or email.partition("@")[0])[:_MAX_NAME],
+        "lastName": customer.last_name.strip()[:_MAX_NAME],
+        "company": customer.company.strip()[:_MAX_NAME],
+        "password": f"Aa1!{secrets.token_urlsafe(24)}",  # the prefix satisfies whatever composition rule there may be
+        "role": "user",
+    }
+    return {name: value for name, value in body.items() if value}
+
+
+def _says_duplicate(error: PermanentRemoteError) -> bool:
+    """Creation declares 400 and 409; which of them a taken address gives is not documented."""
+    return error.status == 409 or (error.status == 400 and error.code == DUPLICATE_CODE)
+
+
+def _usable_vendor_keys(vendor_metadata: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Keys that identify one purchase, subscriptions before orders: an order may hold several subscriptions."""
+    usable = [(key, value) for key, value in vendor_metadata.items() if key and value.strip()]
+    usable = [(key, value) for key, value in usable if value not in PLACEHOLDERS]
+    return sorted(usable, key=lambda entry: "subscription" not in entry[0])
+
+
+def _contradicts(hit: Json, *, stronger: Sequence[tuple[str, str]]) -> bool:
+    names = dict(stronger)
+    return any(
+        key in names and value and value not in PLACEHOLDERS and value != names[key]
+        for key, value in metadata_entries(hit)
+    )
+
+
+def _belongs_to_other_slot(hit: Json, *, slot: str) -> bool:
+    return any(key == SLOT_METADATA_KEY and value and value != slot for key, value in metadata_entries(hit))
+
+
+def _oldest_first(hits: Sequence[Json]) -> list[LicenseSnapshot]:
+    """By creation; a license without a creation date comes last."""
+    snapshots = [to_snapshot(hit) for hit in hits]
+    return sorted(
+        snapshots, key=lambda found: (found.created_at is None, found.created_at and found.created_at.timestamp())
+    )

@@ -1,0 +1,308 @@
+"""Making an existing license look as desired, with the fewest calls and nothing that could hurt when repeated."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from licensing_integration.domain.licenses import DesiredLicense, LicenseSnapshot
+from licensing_integration.domain.outcomes import ExpiryMode, LicenseState
+from licensing_integration.exceptions import PermanentRemoteError, UnsupportedOperation
+from licensing_integration.license_servers.base import Convergence
+from licensing_integration.license_servers.cryptlex.client import CryptlexClient
+from licensing_integration.license_servers.cryptlex.values import (
+    Json,
+    add_intervals,
+    moment,
+    to_snapshot,
+    to_wire,
+)
+
+SAME_MOMENT: Final = timedelta(seconds=1)  # how many fraction digits the server keeps is unknown
+MAX_RENEWAL_TOLERANCE: Final = timedelta(days=1)  # its end-of-month rule is unknown, too
+
+_NOT_FOUND = 404
+_FIELDS: Final = (
+    ("activations", "allowedActivations"),
+    ("floating_clients", "allowedFloatingClients"),
+    ("entitlement_set_id", "entitlementSetId"),
+    ("max_release_version", "maxAllowedReleaseVersion"),
+)
+_STATE_VERBS: Final = {
+    LicenseState.ACTIVE: "reinstated",
+    LicenseState.SUSPENDED: "suspended",
+    LicenseState.REVOKED: "revoked",
+}
+
+
+class Converger:
+    """One convergence: the arguments of ``LicenseServerBackend.converge``, and what has been done so far."""
+
+    def __init__(
+        self,
+        client: CryptlexClient,
+        *,
+        observed: LicenseSnapshot,
+        applied: DesiredLicense | None,
+        desired: DesiredLicense,
+        user_id: str,
+        is_retry: bool,
+    ) -> None:
+        self._client = client
+        self._id = observed.license_id
+        self._observed = observed
+        self._applied = applied
+        self._desired = desired
+        self._user_id = user_id
+        self._is_retry = is_retry
+        self._snapshot = observed
+        self._verbs: list[str] = []
+        self._notes: list[str] = []
+
+    def run(self) -> Convergence:
+        """Do what is missing. A license that is gone comes back as ``Convergence(snapshot=None)``."""
+        self._refuse_other_server()
+        if self._desired.state is LicenseState.ABSENT:
+            return self._delete()
+        try:
+            self._bring_about()
+        except PermanentRemoteError as error:
+            # A 404 may also mean an id inside the body; only a license that cannot be read is gone.
+            if error.status != _NOT_FOUND or not self._is_gone():
+                raise
+            return self._result(snapshot=None)
+        return self._result(snapshot=self._snapshot)
+
+    def _bring_about(self) -> None:
+        self._note_other_template()
+        if self._is_other_product():
+            self._update(members=self._state_members_of_other_product())
+        elif self._baseline.state is not LicenseState.ACTIVE and self._desired.state is LicenseState.ACTIVE:
+            # The date first: a reinstated license with its old date would be seen as expired.
+            self._set_end()
+            self._update(members=self._changed_members())
+        else:
+            self._update(members=self._changed_members())
+            self._set_end()
+
+    @property
+    def _baseline(self) -> DesiredLicense | LicenseSnapshot:
+        return self._applied or self._observed
+
+    def _result(self, *, snapshot: LicenseSnapshot | None) -> Convergence:
+        return Convergence(snapshot=snapshot, verbs=tuple(self._verbs), notes=tuple(self._notes))
+
+    def _accept(self, data: Json, *, verb: str = "") -> None:
+        self._snapshot = to_snapshot(data)
+        if verb:
+            self._verbs.append(verb)
+
+    # What cannot be changed on an existing license
+
+    def _refuse_other_server(self) -> None:
+        if self._applied is None or not (self._applied.server and self._desired.server):
+            return
+        if self._applied.server != self._desired.server:
+            raise UnsupportedOperation(
+                f'The license was made on license server "{self._applied.server}" and cannot be moved to '
+                f'"{self._desired.server}". Map the product back, or end this license and have a new one issued there.'
+            )
+
+    def _is_other_product(self) -> bool:
+        wanted, present = self._desired.product_id, self._observed.product_id
+        return bool(wanted and present and wanted != present)
+
+    def _state_members_of_other_product(self) -> dict[str, object]:
+        """Taking access away must not wait for a person; anything else must, as no call can move a license."""
+        state = self._state_members()
+        problem = (
+            f"Cryptlex cannot move a license to another product: this one belongs to product "
+            f"{self._observed.product_id}, wanted is {self._desired.product_id}."
+        )
+        if not state or self._desired.state is LicenseState.ACTIVE:
+            raise UnsupportedOperation(
+                f"{problem} Map the product back, or delete this license so that a new one is issued."
+            )
+        self._notes.append(problem)
+        return state
+
+    def _note_other_template(self) -> None:
+        if self._applied is not None and self._applied.template_id != self._desired.template_id:
+            self._notes.append("The license template cannot be changed on an existing license; it keeps its old one.")
+
+    # State, limits, user: one PATCH
+
+    def _update(self, *, members: dict[str, object]) -> None:
+        if not members:
+            return
+        is_state_change = "suspended" in members or "revoked" in members
+        verb = _STATE_VERBS[self._desired.state] if is_state_change else "changed"
+        self._accept(self._client.update_license(self._id, body=members), verb=verb)
+        if is_state_change and self._snapshot.state is not self._desired.state:
+            self._notes.append(f"Cryptlex still reports the license as {self._snapshot.state}.")
+
+    def _changed_members(self) -> dict[str, object]:
+        return {**self._state_members(), **self._field_members(), **self._user_members()}
+
+    def _state_members(self) -> dict[str, object]:
+        """Suspended and revoked are two flags; a revocation, ours or seen, is lifted with whatever lifts the state."""
+        if self._baseline.state is self._desired.state:
+            return {}
+        was_revoked = LicenseState.REVOKED in (self._baseline.state, self._observed.state)
+        unrevoke: dict[str, object] = {"revoked": False} if was_revoked else {}
+        if self._desired.state is LicenseState.REVOKED:
+            return {"revoked": True}
+        return {"suspended": self._desired.state is LicenseState.SUSPENDED, **unrevoke}
+
+    def _field_members(self) -> dict[str, object]:
+        members: dict[str, object] = {}
+        for field, member in _FIELDS:
+            wanted, present = getattr(self._desired, field), getattr(self._baseline, field)
+            if wanted not in (None, ""):
+                members |= {member: wanted} if wanted != present else {}
+            elif self._applied is not None and present not in (None, ""):
+                self._notes.append(f"{member} is left to the template from now on; this license keeps its {present}.")
+        return members
+
+    def _user_members(self) -> dict[str, object]:
+        if not self._user_id or self._user_id == self._observed.user_id:
+            return {}
+        if self._applied is not None and _email(self._applied) == _email(self._desired):
+            return {}
+        return {"userId": self._user_id}
+
+    # The end date
+
+    def _set_end(self) -> None:
+        match self._desired.expiry:
+            case ExpiryMode.PAID_THROUGH:
+                if self._desired.expires_at is not None and self._is_other_end(self._desired.expires_at):
+                    self._set_date(self._desired.expires_at)
+            case ExpiryMode.PERPETUAL:
+                if self._is_other_end(None):
+                    self._set_date(None)
+            case ExpiryMode.INTERVAL:
+                self._set_interval()
+                self._add_periods()
+            case ExpiryMode.TEMPLATE:
+                pass
+
+    def _is_other_end(self, wanted: datetime | None) -> bool:
+        if self._applied is None:
+            return not _is_same(self._observed.expires_at, wanted)
+        if self._applied.expiry is not self._desired.expiry:
+            return True
+        return wanted is not None and not _is_same(self._applied.expires_at, wanted)
+
+    def _set_date(self, wanted: datetime | None, *, verb: str = "") -> None:
+        before = self._snapshot.expires_at
+        is_later = wanted is not None and before is not None and wanted > before
+        data = self._client.set_expires_at(self._id, expires_at=to_wire(wanted) if wanted else None)
+        self._accept(data, verb=verb or ("renewed" if is_later else "changed"))
+
+    def _set_interval(self) -> None:
+        wanted = self._desired.interval
+        if wanted and wanted not in (self._baseline.interval, self._observed.interval):
+            self._accept(self._client.set_interval(self._id, interval=wanted), verb="changed")
+
+    def _missing_periods(self) -> int:
+        """Periods paid for since the license was last brought up to date.
+
+        Unknown for an adopted license or one whose end came from elsewhere: the server's date is the truth then, as
+        counting from the first period could give away years.
+        """
+        if self._applied is None or self._applied.expiry is not ExpiryMode.INTERVAL:
+            return 0
+        return self._desired.periods - self._applied.periods
+
+    def _add_periods(self) -> None:
+        missing = self._missing_periods()
+        if missing <= 0:
+            return
+        looked = self._look() if self._is_retry or self._observed.expires_at is None else None
+        if self._snapshot.expires_at is None:
+            self._notes.append("Not renewed: the license has no end date, it has not been activated yet.")
+        elif looked is not None and self._is_retry:
+            self._catch_up(missing, looked=looked)
+        else:
+            self._renew(missing)
+
+    def _look(self) -> Json:
+        data = self._client.get_license(self._id)
+        self._accept(data)
+        return data
+
+    def _renew(self, missing: int) -> None:
+        """One call per period. A renewal that does not move the date is replaced by setting the date."""
+        for done in range(missing):
+            before = self._snapshot.expires_at
+            self._accept(self._client.renew_license(self._id), verb="renewed")
+            after = self._snapshot.expires_at
+            if before is not None and (after is None or after <= before):
+                self._set_expected_date(before, periods=missing - done)
+                return
+
+    def _set_expected_date(self, start: datetime, *, periods: int) -> None:
+        expected = add_intervals(start, interval=self._interval, times=periods)
+        if expected is None:
+            self._notes.append("The renewal did not move the end date, and without an interval the date is unknown.")
+        else:
+            self._set_date(expected, verb="changed")
+
+    def _catch_up(self, missing: int, *, looked: Json) -> None:
+        """An earlier attempt may have renewed: never renew again, set the date it should have led to instead."""
+        present = self._snapshot.expires_at
+        start = self._observed.expires_at or self._first_end(looked)
+        expected = add_intervals(start, interval=self._interval, times=missing) if start else None
+        if start is None or present is None:
+            self._notes.append("Not renewed: where this license's periods begin is unknown. Check its end date.")
+        elif expected is None and present <= start:
+            self._renew(missing)  # no interval to compute with, but the date proves that nothing has happened yet
+        elif expected is not None and present < expected - self._tolerance(start):
+            self._set_date(expected, verb="renewed")
+        else:
+            self._verbs.append("renewed")
+            self._notes.append("An earlier attempt had already renewed the license; it was not renewed again.")
+
+    @property
+    def _interval(self) -> str:
+        return self._desired.interval or self._snapshot.interval or self._observed.interval
+
+    def _first_end(self, looked: Json) -> datetime | None:
+        """End of the first period of a license that was waiting for its activation when we last saw it."""
+        activated_at = moment(looked, "activatedAt")
+        return add_intervals(activated_at, interval=self._interval, times=1) if activated_at else None
+
+    def _tolerance(self, start: datetime) -> timedelta:
+        """A day, but never so much that a missing hourly or daily renewal would pass for done."""
+        end = add_intervals(start, interval=self._interval, times=1) or start
+        return min(MAX_RENEWAL_TOLERANCE, (end - start) / 2)
+
+    # The end of the license
+
+    def _delete(self) -> Convergence:
+        try:
+            self._client.delete_license(self._id)
+        except PermanentRemoteError as error:
+            if error.status != _NOT_FOUND:
+                raise
+            self._notes.append("Cryptlex no longer had the license.")
+        self._verbs.append("deleted")
+        return self._result(snapshot=None)
+
+    def _is_gone(self) -> bool:
+        try:
+            self._client.get_license(self._id)
+        except PermanentRemoteError as error:
+            return error.status == _NOT_FOUND
+        return False
+
+
+def _email(desired: DesiredLicense) -> str:
+    return desired.customer.email.strip().lower()
+
+
+def _is_same(one: datetime | None, other: datetime | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return abs(one - other) <= SAME_MOMENT

@@ -1,0 +1,254 @@
+"""``manage.py demo``: the whole product on this machine, with a pretend store and a pretend license server.
+
+Signed FastSpring events go over real HTTP to a real web server; a real worker makes them true on the Cryptlex sandbox.
+Each step says what it expects of the licenses, and the demo checks it.
+"""
+
+from __future__ import annotations
+
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import requests
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from licensing_integration.domain.outcomes import EventState, SyncState
+from licensing_integration.models import HistoryEntry, LicenseLink, ProductMapping, WebhookEvent
+from licensing_integration.sandbox.cryptlex import CryptlexSandbox
+from licensing_integration.sandbox.fastspring import Buyer, DemoSubscription, Event, FastSpringShop, delivery, sign
+from licensing_integration.services.catalog import save_mapping
+
+ADMIN_NAME = "admin"
+START_SECONDS = 60.0
+STEP_SECONDS = 30.0
+PRODUCT, TEAM_PRODUCT = "photon-editor", "studio-team-monthly"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One thing the shop reports, and what the licenses of that purchase must be like afterwards."""
+
+    title: str
+    events: Sequence[Event]
+    expected: str  # as ``_describe`` puts it
+
+
+class Command(BaseCommand):
+    help = "Run web server, worker, license-server sandbox and a pretend shop; show each event becoming a license."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--port", type=int, default=8000, help="port of the web server; another if it is taken")
+        parser.add_argument("--exit", action="store_true", help="stop after the story; exit 1 if a license is wrong")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self.webhook_secret = secrets.token_hex(16)
+        signal.signal(signal.SIGTERM, _interrupt)
+        try:
+            with CryptlexSandbox() as self.sandbox:
+                self._run(port=_free_port(options["port"]), is_short=options["exit"])
+        except KeyboardInterrupt:
+            self.stdout.write("\nStopping.")
+        finally:
+            self._stop_processes()
+
+    def _run(self, *, port: int, is_short: bool) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        password = self._prepare()
+        self._start("serve", "--host", "127.0.0.1", "--port", str(port), "--workers", "2")
+        self._start("worker", "--concurrency", "8")
+        self._wait_until_ready()
+        mistakes = self._tell_story()
+        self.stdout.write(f"\nAdmin:  {self.url}/admin/   user {ADMIN_NAME}, password {password}")
+        if mistakes:
+            raise CommandError(f"{mistakes} of the steps did not end as expected.")
+        self.stdout.write("Every license ended in the expected state.")
+        if not is_short:
+            self.stdout.write("Running until Ctrl-C.")
+            threading.Event().wait()
+
+    # -- preparing ---------------------------------------------------------------------------------------------------
+
+    def _prepare(self) -> str:
+        """Tables, roles, an administrator with a fresh password, and the demo's product mappings."""
+        self.stdout.write("Preparing the database …")
+        call_command("migrate", verbosity=0)
+        call_command("sync_roles", verbosity=0)
+        password = secrets.token_urlsafe(9)
+        user, _ = get_user_model().objects.get_or_create(
+            username=ADMIN_NAME, defaults={"is_staff": True, "is_superuser": True}
+        )
+        user.set_password(password)
+        user.save()
+        for product in (PRODUCT, TEAM_PRODUCT):
+            self._map(product)
+        return password
+
+    def _map(self, store_product: str) -> None:
+        license_product = self.sandbox.add_product(name=store_product.replace("-", " ").title())
+        mapping, _ = ProductMapping.objects.get_or_create(store="fastspring", store_product=store_product)
+        mapping.server = "cryptlex"
+        mapping.product_id = license_product["id"]
+        mapping.notes = "Made by the demo."
+        save_mapping(mapping, user_id=None)
+
+    # -- processes ---------------------------------------------------------------------------------------------------
+
+    def _start(self, *arguments: str) -> None:
+        """Run another management command beside us; its log goes to ``var/``."""
+        variables = {
+            "FASTSPRING_WEBHOOK_SECRET": self.webhook_secret,
+            "FASTSPRING_TEST_EVENTS": "apply",
+            "CRYPTLEX_ACCESS_TOKEN": self.sandbox.access_token,
+            "CRYPTLEX_WEB_API_BASE_URL": self.sandbox.base_url,
+            "ALLOWED_HOSTS": "127.0.0.1,localhost",
+        }
+        manage = str(Path(settings.BASE_DIR) / "manage.py")
+        command = ["env", *(f"{name}={value}" for name, value in variables.items()), sys.executable, manage, *arguments]
+        log_path = Path(settings.VAR_DIR) / f"demo-{arguments[0]}.log"
+        with log_path.open("wb") as log:
+            # A session of its own keeps Ctrl-C from us: we end our children ourselves, in order.
+            process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)  # noqa: S603
+        self.processes.append(process)
+
+    def _stop_processes(self) -> None:
+        for process in self.processes:
+            process.terminate()
+        for process in self.processes:
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def _wait_until_ready(self) -> None:
+        self.stdout.write("Starting web server and worker …")
+        _wait(self._is_ready, seconds=START_SECONDS, what="the web server and the worker; see var/demo-*.log")
+
+    def _is_ready(self) -> bool:
+        ended = [process for process in self.processes if process.poll() is not None]
+        if ended:
+            raise CommandError("A process ended at once; see var/demo-serve.log and var/demo-worker.log.")
+        try:
+            return requests.get(f"{self.url}/health/ready", timeout=5).status_code == 200
+        except requests.RequestException:
+            return False
+
+    # -- the story ---------------------------------------------------------------------------------------------------
+
+    def _tell_story(self) -> int:
+        mistakes = 0
+        for number, step in enumerate(_story(), start=1):
+            self.stdout.write(f"\n{number}. {step.title}")
+            mistakes += not self._play(step)
+        return mistakes
+
+    def _play(self, step: Step) -> bool:
+        last = HistoryEntry.objects.order_by("-id").values_list("id", flat=True).first() or 0
+        began = time.monotonic()
+        self._post(step.events)
+        _wait(partial(_is_settled, step.events), seconds=STEP_SECONDS, what="the worker; see var/demo-worker.log")
+        took = time.monotonic() - began
+        for event in step.events:
+            self.stdout.write(f"   event    {event['type']}")
+        entries = list(HistoryEntry.objects.filter(id__gt=last).order_by("id"))
+        links = LicenseLink.objects.filter(purchase_id__in={entry.purchase_id for entry in entries}).order_by("unit")
+        found = _describe(list(links))
+        self.stdout.write(f"   license  {found}   ({took * 1000:.0f} ms)")
+        for entry in entries:
+            self.stdout.write(f"   history  {entry.sentence}")
+        if found != step.expected:
+            self.stdout.write(f"   EXPECTED {step.expected}")
+        return found == step.expected
+
+    def _post(self, events: Sequence[Event]) -> None:
+        body = delivery(*events)
+        headers = {"X-FS-Signature": sign(body, secret=self.webhook_secret), "Content-Type": "application/json"}
+        answer = requests.post(f"{self.url}/webhooks/fastspring/", data=body, headers=headers, timeout=30)
+        if answer.status_code != 200:
+            raise CommandError(f"The web server answered {answer.status_code} to a webhook; see var/demo-serve.log.")
+
+
+def _story() -> list[Step]:
+    """A one-time order, and the life of a subscription of quantity 3 told in a few seconds."""
+    offset = timedelta()
+
+    def clock() -> datetime:
+        return datetime.now(UTC) + offset
+
+    shop = FastSpringShop(clock=clock)
+    ava = Buyer(email=f"ava.{secrets.token_hex(3)}@example.com")
+    ben = Buyer(email=f"ben.{secrets.token_hex(3)}@example.com", first="Ben", last="Okafor")
+    steps = [
+        Step(title="Ava buys a one-time product", events=[shop.buy(ava, PRODUCT)], expected="1 active"),
+    ]
+    team, started = shop.subscribe(ben, TEAM_PRODUCT, quantity=3)
+    steps.append(Step(title="Ben subscribes for three", events=started, expected=f"3 active until {_expiry(team)}"))
+
+    def later(title: str, make: Callable[[DemoSubscription], Event], expected: str, *, days: int) -> None:
+        nonlocal offset
+        offset += timedelta(days=days)
+        event = make(team)
+        steps.append(Step(title=title, events=[event], expected=expected.format(until=_expiry(team))))
+
+    later("A month later the subscription renews", shop.renew, "3 active until {until}", days=30)
+    later("The next payment fails", shop.overdue, "3 suspended until {until}", days=30)
+    later("The payment arrives late", shop.renew, "3 active until {until}", days=2)
+    later("The subscription ends", shop.deactivate, "3 absent", days=28)
+    return steps
+
+
+def _expiry(subscription: DemoSubscription) -> str:
+    """The date a license of this subscription should show: paid through, and a day for the renewal."""
+    return f"{subscription.next + timedelta(days=1):%Y-%m-%d}"
+
+
+def _describe(links: Sequence[LicenseLink]) -> str:
+    words = {f"{link.state}{f' until {link.expires_at:%Y-%m-%d}' if link.expires_at else ''}" for link in links}
+    return f"{len(links)} {' / '.join(sorted(words))}" if links else "none"
+
+
+def _is_settled(events: Sequence[Event]) -> bool:
+    """Whether every event has its verdict, and every license it speaks of is what it should be."""
+    ids = [event["id"] for event in events]
+    waiting = WebhookEvent.objects.filter(external_id__in=ids, state=EventState.RECEIVED)
+    pending = LicenseLink.objects.filter(purchase__history__event__external_id__in=ids, sync_state=SyncState.PENDING)
+    return not waiting.exists() and not pending.exists()
+
+
+def _wait(is_done: Callable[[], bool], *, seconds: float, what: str) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_done():
+        if time.monotonic() > deadline:
+            raise CommandError(f"Waited {seconds:.0f} s for {what}.")
+        time.sleep(0.02)
+
+
+def _free_port(wanted: int) -> int:
+    """The wanted port if nobody listens there, else a free one."""
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise CommandError("There is no free port on 127.0.0.1.")
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt

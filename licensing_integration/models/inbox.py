@@ -1,0 +1,53 @@
+"""The inbox: every event a store sent, as it sent it."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+from django.utils import timezone
+
+from licensing_integration.domain.outcomes import EventState
+from licensing_integration.models.choices import choices
+
+
+class WebhookEvent(models.Model):
+    """One reported fact. ``body`` is the event as JSON text (``text``, not ``jsonb``: it accepts everything JSON may
+    contain, and nothing searches inside it). ``fetched`` holds what ``enrich`` got from the store's API."""
+
+    store = models.CharField(max_length=50)
+    external_id = models.CharField("event id", max_length=200)
+    event_type = models.CharField("type", max_length=200, blank=True)
+    is_live = models.BooleanField("live", default=True)
+    occurred_at = models.DateTimeField(null=True, blank=True)
+    received_at = models.DateTimeField(default=timezone.now)
+    deliveries = models.PositiveIntegerField(default=1)
+    body = models.TextField()
+    fetched = models.JSONField(null=True, blank=True)
+    state = models.CharField("verdict", max_length=20, choices=choices(EventState), default=EventState.RECEIVED)
+    problem = models.TextField(blank=True, default="")
+    attempts = models.PositiveIntegerField(default=0)
+    retry_at = models.DateTimeField(null=True, blank=True)
+    processed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = "webhook event"
+        verbose_name_plural = "webhook log"
+        ordering: ClassVar = ["-id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["store", "external_id"], name="one_row_per_event"),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["id"], name="waiting_events", condition=models.Q(state=EventState.RECEIVED)),
+            models.Index(
+                fields=["id"],
+                name="events_needing_attention",
+                condition=models.Q(state__in=[EventState.FAILED, EventState.MALFORMED, EventState.UNSUPPORTED]),
+            ),
+            models.Index(fields=["state", "-id"], name="events_by_verdict"),
+            models.Index(fields=["event_type", "-id"], name="events_by_type"),
+            models.Index(fields=["external_id"], name="events_by_external_id"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event_type or 'unreadable event'} {self.external_id}"

@@ -1,0 +1,66 @@
+"""The catalog: saving a mapping keeps its past, and sets the purchases that waited for it in motion."""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.forms.models import model_to_dict
+
+from licensing_integration import conf, jobs
+from licensing_integration.domain.outcomes import PurchaseKind
+from licensing_integration.domain.terms import resolve_terms
+from licensing_integration.exceptions import LicensingIntegrationError
+from licensing_integration.models import MappingVersion, ProductMapping, PurchaseItem
+from licensing_integration.services.connections import backend_of, server_config
+
+
+def save_mapping(mapping: ProductMapping, *, user_id: int | None) -> int:
+    """Save a mapping with a new version, and plan every purchase that waits for it. Returns how many those are."""
+    with transaction.atomic():
+        mapping.save()
+        _add_version(mapping, user_id=user_id)
+        waiting = _waiting_purchases(mapping) if mapping.is_active else []
+        jobs.enqueue_purchases(waiting)
+    return len(waiting)
+
+
+def check_mapping(mapping: ProductMapping) -> list[str]:
+    """What is wrong with a mapping, in sentences; asks the license server. Empty: nothing was found."""
+    if not mapping.is_license_needed:
+        return []
+    try:
+        server = mapping.server or next(iter(conf.license_servers()), "")
+        server_config(server)
+        terms = resolve_terms(mapping.to_terms(), {}, kind=PurchaseKind.ORDER, default_server=server)
+        if terms is None:
+            return []
+        return _unknown_ids(server, product_id=terms.product_id, template_id=terms.template_id)
+    except LicensingIntegrationError as error:
+        return [str(error)]
+
+
+def _unknown_ids(server: str, *, product_id: str, template_id: str) -> list[str]:
+    backend = backend_of(server)
+    problems = []
+    if product_id not in {product.id for product in backend.list_products()}:
+        problems.append(f"License product {product_id} does not exist on {server}.")
+    if template_id and template_id not in {template.id for template in backend.list_templates()}:
+        problems.append(f"License template {template_id} does not exist on {server}.")
+    return problems
+
+
+def _add_version(mapping: ProductMapping, *, user_id: int | None) -> None:
+    values = model_to_dict(mapping, exclude=["id"])
+    last = mapping.versions.order_by("-number").first()
+    before = last.values if last else {}
+    MappingVersion.objects.create(
+        mapping=mapping,
+        number=last.number + 1 if last else 1,
+        values=values,
+        changed_fields=sorted(name for name, value in values.items() if before.get(name) != value),
+        saved_by_id=user_id,
+    )
+
+
+def _waiting_purchases(mapping: ProductMapping) -> list[int]:
+    items = PurchaseItem.objects.filter(store=mapping.store, product=mapping.store_product).exclude(problem="")
+    return list(items.order_by("purchase_id").values_list("purchase_id", flat=True).distinct())

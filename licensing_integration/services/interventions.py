@@ -1,0 +1,139 @@
+"""What people may do: replay an event, resync or override a license, close a dispute. Each leaves a history entry."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from django.db import transaction
+from django.utils import timezone
+
+from licensing_integration import jobs
+from licensing_integration.domain.outcomes import EventState, FailureMode, LicenseState, SyncState
+from licensing_integration.models import HistoryEntry, LicenseLink, Purchase, WebhookEvent
+from licensing_integration.services import history
+from licensing_integration.services.purchases import load_state, store_state
+
+
+def replay_events(event_ids: Sequence[int]) -> int:
+    """Translate and plan these events again, test events that are held included. Safe for any event: one that is
+    already applied changes nothing. Returns how many were set in motion."""
+    with transaction.atomic():
+        waiting = WebhookEvent.objects.filter(pk__in=event_ids).exclude(state=EventState.RECEIVED)
+        ids = list(waiting.select_for_update().order_by("id").values_list("id", flat=True))
+        WebhookEvent.objects.filter(pk__in=ids).update(
+            state=EventState.RECEIVED, problem="", retry_at=None, attempts=0, fetched=None
+        )
+        jobs.enqueue_events(ids)
+    return len(ids)
+
+
+def resync_link(link_id: int, *, user_id: int | None, reason: str) -> None:
+    """Ask the server for the license as it is now and make every field match the plan, also those changed by hand."""
+    with transaction.atomic():
+        link = LicenseLink.objects.select_for_update().get(pk=link_id)
+        link.applied, link.observed = None, None
+        _wake(link)
+        _write(link, kind="license.resync", sentence=f"Resync asked for. {reason}", user_id=user_id)
+
+
+def issue_again(link_id: int, *, user_id: int | None, reason: str) -> None:
+    """Forget a license that was deleted on the server, and issue a new one for its slot."""
+    with transaction.atomic():
+        link = LicenseLink.objects.select_for_update().get(pk=link_id)
+        gone = f"Forgot license …{link.key[-6:]} to issue a new one. {reason}"
+        link.external_id, link.key, link.applied, link.observed = "", "", None, None
+        link.is_adoptable = True
+        _wake(link)
+        _write(link, kind="license.issue_again", sentence=gone, user_id=user_id)
+
+
+def override_link(
+    link_id: int,
+    *,
+    user_id: int | None,
+    reason: str,
+    until: datetime,
+    state: LicenseState | None = None,
+    expires_at: datetime | None = None,
+) -> None:
+    """Let a staff decision win over the plan until ``until``; afterwards what the store said meanwhile is applied.
+
+    Raises ``ValueError`` when nothing is overridden, no reason is given, or ``until`` is past.
+    """
+    if state is None and expires_at is None:
+        raise ValueError("Choose a state or an expiry date to override.")
+    if not reason.strip():
+        raise ValueError("Give a reason; the customer or a colleague will ask for it.")
+    if until <= timezone.now():
+        raise ValueError("The override must end in the future.")
+    what = " and ".join(
+        part
+        for part in (
+            f"state {state.value}" if state else "",
+            f"expiry {expires_at:%d %B %Y}" if expires_at else "",
+        )
+        if part
+    )
+    with transaction.atomic():
+        link = LicenseLink.objects.select_for_update().get(pk=link_id)
+        link.override_state = state.value if state else ""
+        link.override_expires_at, link.override_until = expires_at, until
+        link.override_reason, link.override_by_id = reason, user_id
+        link.save()
+        _write(
+            link,
+            kind="license.overridden",
+            sentence=f"Override: {what} until {until:%d %B %Y %H:%M} UTC. {reason}",
+            user_id=user_id,
+        )
+        jobs.enqueue_purchases([link.purchase_id])
+
+
+def end_override(link_id: int, *, user_id: int | None, reason: str = "") -> None:
+    """Let the plan win again, now."""
+    with transaction.atomic():
+        link = LicenseLink.objects.select_for_update().get(pk=link_id)
+        link.override_state, link.override_expires_at, link.override_until = "", None, None
+        link.override_reason, link.override_by = "", None
+        link.save()
+        _write(link, kind="license.override_ended", sentence=f"Override ended. {reason}".strip(), user_id=user_id)
+        jobs.enqueue_purchases([link.purchase_id])
+
+
+def close_disputes(purchase_id: int, *, user_id: int | None, reason: str) -> None:
+    """Note that the disputes of a purchase were won; FastSpring sends no event for that."""
+    with transaction.atomic():
+        purchase = Purchase.objects.select_for_update().get(pk=purchase_id)
+        state = load_state(purchase)
+        closed = {name: replace(dispute, is_open=False) for name, dispute in state.disputes.items()}
+        store_state(purchase, replace(state, disputes=closed))
+        purchase.save()
+        entry = history.purchase_entry(
+            purchase, kind="purchase.dispute_closed", sentence=f"Dispute closed as won. {reason}", user_id=user_id
+        )
+        entry.save()
+        jobs.enqueue_purchases([purchase.pk])
+
+
+def acknowledge_purchase(purchase_id: int, *, user_id: int | None, reason: str) -> None:
+    """Take a purchase off the attention list; a person has looked."""
+    with transaction.atomic():
+        purchase = Purchase.objects.select_for_update().get(pk=purchase_id)
+        purchase.attention = ""
+        purchase.save(update_fields=["attention"])
+        history.purchase_entry(
+            purchase, kind="purchase.acknowledged", sentence=f"Looked after. {reason}", user_id=user_id
+        ).save()
+
+
+def _wake(link: LicenseLink) -> None:
+    link.sync_state, link.failure_mode, link.failure_message = SyncState.PENDING, FailureMode.NONE, ""
+    link.failing_since, link.retry_at = None, None
+    link.save()
+    jobs.enqueue_links([link.pk])
+
+
+def _write(link: LicenseLink, *, kind: str, sentence: str, user_id: int | None) -> None:
+    HistoryEntry.objects.bulk_create([history.link_entry(link, kind=kind, sentence=sentence, user_id=user_id)])

@@ -1,0 +1,73 @@
+"""The path of an event after it was received: translate → plan → apply. Every failure ends on the event's own row."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+from django.db import DatabaseError
+from django.utils import timezone
+
+from licensing_integration.domain.outcomes import EventState, FailureMode
+from licensing_integration.exceptions import PayloadError
+from licensing_integration.models import WebhookEvent
+from licensing_integration.services import retries
+from licensing_integration.services.apply import apply_links
+from licensing_integration.services.plan import plan_event, plan_purchase
+from licensing_integration.services.translate import translate
+
+logger = logging.getLogger(__name__)
+
+
+def process_events(event_ids: Iterable[int]) -> None:
+    """Translate and plan these events one by one, then apply the first license of each item they touched.
+
+    An event that cannot be processed never holds up the others.
+    """
+    links: list[int] = []
+    for event in WebhookEvent.objects.filter(pk__in=list(event_ids), state=EventState.RECEIVED).order_by("id"):
+        links.extend(_process(event))
+    apply_links(links)
+
+
+def plan_purchases(purchase_ids: Iterable[int]) -> None:
+    """Plan these purchases again and apply what changed."""
+    for purchase_id in purchase_ids:
+        apply_links(plan_purchase(purchase_id))
+
+
+def _process(event: WebhookEvent) -> list[int]:
+    try:
+        return plan_event(event, translate(event))
+    except DatabaseError:
+        raise  # our own database: the event stays received and the sweep tries again
+    except PayloadError as error:
+        _stop(event, EventState.MALFORMED, str(error))
+    except Exception as error:
+        _fail(event, error)
+    return []
+
+
+def _fail(event: WebhookEvent, error: Exception) -> None:
+    """Wait and retry what may pass by itself; stop at what needs a person."""
+    now = timezone.now()
+    decision = retries.decide(error, attempts=event.attempts + 1, failing_since=event.received_at, now=now)
+    if decision.retry_at is not None:
+        WebhookEvent.objects.filter(pk=event.pk).update(
+            attempts=event.attempts + 1, retry_at=decision.retry_at, problem=str(error)
+        )
+        return
+    is_ours = decision.failure_mode is FailureMode.INTERNAL
+    if is_ours:
+        logger.exception("event failed", extra={"event_id": event.external_id, "store": event.store})
+    problem = (
+        f"An error of ours stopped this ({type(error).__name__}); the log has the details." if is_ours else str(error)
+    )
+    _stop(event, EventState.FAILED, problem)
+
+
+def _stop(event: WebhookEvent, state: EventState, problem: str) -> None:
+    logger.warning("event stopped", extra={"event_id": event.external_id, "store": event.store, "verdict": state.value})
+    WebhookEvent.objects.filter(pk=event.pk, state=EventState.RECEIVED).update(
+        state=state, problem=problem, attempts=event.attempts + 1, retry_at=None, processed_at=timezone.now()
+    )

@@ -1,0 +1,384 @@
+"""plan: fold facts into purchases and write down what every license should look like. One transaction, no HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.utils import timezone
+
+from licensing_integration import conf, jobs
+from licensing_integration.domain.facts import ItemFact, NoteFact, PurchaseFact, SubscriptionFact
+from licensing_integration.domain.licenses import DesiredLicense
+from licensing_integration.domain.outcomes import EventState, FailureMode, LicenseState, PurchaseStatus, SyncState
+from licensing_integration.domain.planning import ItemContext, ItemPlan, Override, SlotPlan, items_of, plan_item
+from licensing_integration.domain.purchases import PurchaseState, fold, is_stale
+from licensing_integration.domain.terms import (
+    MappingTerms,
+    Terms,
+    resolve_policies,
+    resolve_terms,
+)
+from licensing_integration.exceptions import ConfigurationProblem
+from licensing_integration.models import (
+    HistoryEntry,
+    LicenseLink,
+    ProductMapping,
+    Purchase,
+    PurchaseItem,
+    WebhookEvent,
+)
+from licensing_integration.services import history
+from licensing_integration.services.codec import from_json, to_json
+from licensing_integration.services.connections import adapter_of, server_config
+from licensing_integration.services.purchases import (
+    add_aliases,
+    load_state,
+    lock_orders,
+    locked_purchases,
+    order_ids_of,
+    store_state,
+    take_over_early_refunds,
+)
+
+# Above this a quantity is more likely a mistake than a purchase; a person decides.
+LARGEST_QUANTITY = 5_000
+
+# An event processed this long after it happened may speak of a license that the vendor's own integration made.
+FRESH_FOR = timedelta(minutes=10)
+
+
+@dataclass(kw_only=True)
+class _Batch:
+    """Rows collected while planning, written together at the end of the transaction."""
+
+    now: datetime
+    event: WebhookEvent | None = None
+    user_id: int | None = None
+    entries: list[HistoryEntry] = field(default_factory=list)
+    first_links: list[int] = field(default_factory=list)
+    other_links: list[int] = field(default_factory=list)
+
+    @property
+    def event_id(self) -> int | None:
+        return self.event.pk if self.event else None
+
+    def note(self, purchase: Purchase, kind: str, sentence: str) -> None:
+        self.entries.append(
+            history.purchase_entry(purchase, kind=kind, sentence=sentence, event_id=self.event_id, user_id=self.user_id)
+        )
+
+
+def plan_event(event: WebhookEvent, facts: Sequence[PurchaseFact], *, now: datetime | None = None) -> list[int]:
+    """Fold an event's facts and plan the purchases they speak of.
+
+    Returns the ids of the links to apply at once, the first of each purchase; jobs for the others are enqueued. An
+    event that is no longer waiting changes nothing.
+    """
+    batch = _Batch(now=now or timezone.now(), event=event)
+    with transaction.atomic():
+        taken = WebhookEvent.objects.filter(pk=event.pk, state=EventState.RECEIVED).update(
+            state=EventState.APPLIED, problem="", retry_at=None, processed_at=batch.now, attempts=event.attempts + 1
+        )
+        if not taken:
+            return []
+        lock_orders(event.store, order_ids_of(facts))
+        for fact in sorted(facts, key=_lock_order):
+            for purchase in locked_purchases(event.store, fact):
+                _learn(purchase, fact, event, batch)
+        _finish(batch)
+    return batch.first_links
+
+
+def plan_purchase(
+    purchase_id: int, *, now: datetime | None = None, user_id: int | None = None, event: WebhookEvent | None = None
+) -> list[int]:
+    """Plan a purchase again with nothing new learned: a mapping was saved, an override set, grace ended."""
+    batch = _Batch(now=now or timezone.now(), user_id=user_id, event=event)
+    with transaction.atomic():
+        purchase = Purchase.objects.select_for_update().filter(pk=purchase_id).first()
+        if purchase is None:
+            return []
+        _plan(purchase, load_state(purchase), batch)
+        purchase.save()
+        _finish(batch)
+    return batch.first_links
+
+
+def _lock_order(fact: PurchaseFact) -> tuple[str, str]:
+    """Facts of one event in the order in which every transaction locks purchases."""
+    match fact:
+        case SubscriptionFact():
+            return ("subscription", fact.subscription_id)
+        case NoteFact():
+            return (fact.kind.value, fact.purchase_id)
+        case _:
+            return ("order", fact.order_id)
+
+
+def _finish(batch: _Batch) -> None:
+    HistoryEntry.objects.bulk_create(batch.entries)
+    jobs.enqueue_links(batch.other_links)
+
+
+def _learn(purchase: Purchase, fact: PurchaseFact, event: WebhookEvent, batch: _Batch) -> None:
+    before = load_state(purchase)
+    after = fold(before, fact, event_id=event.external_id)
+    new_orders = after.order_ids - before.order_ids
+    new_reference = after.reference if after.reference != before.reference else ""
+    if new_orders and isinstance(fact, SubscriptionFact):
+        after = take_over_early_refunds(purchase, after, order_ids=new_orders)
+    batch.note(purchase, f"event.{event.event_type}", _sentence(fact, before, after, event))
+    store_state(purchase, after)
+    if isinstance(fact, NoteFact):
+        purchase.attention = fact.attention or purchase.attention
+    elif after.status is PurchaseStatus.COMPLETED:
+        purchase.attention = ""
+    add_aliases(purchase, order_ids=new_orders, reference=new_reference)
+    _plan(purchase, after, batch)
+    purchase.save()
+
+
+def _sentence(fact: PurchaseFact, before: PurchaseState, after: PurchaseState, event: WebhookEvent) -> str:
+    if isinstance(fact, NoteFact) or after != before:
+        return fact.note
+    if is_stale(before, fact, event_id=event.external_id):
+        return f"{fact.note} It is older than what is known, so nothing changed."
+    return f"{fact.note} Nothing new."
+
+
+# --- planning the items of one locked purchase ---------------------------------------------------------------------
+
+
+def _plan(purchase: Purchase, state: PurchaseState, batch: _Batch) -> None:
+    wanted = items_of(state)
+    known = {row.line: row for row in purchase.items.all()} if _may_have_rows(purchase) else {}
+    links = _links_by_item(purchase) if any(row.terms for row in known.values()) else {}
+    mappings = _mappings(purchase.store, wanted)
+    rows = {line: known.get(line) or _new_row(purchase, item) for line, item in wanted.items()}
+    before = {line: _row_values(row) for line, row in known.items()}
+    plans = {
+        line: _plan_row(
+            purchase, state, item, rows[line], mappings.get(item.product), links.get(rows[line].pk, {}), batch
+        )
+        for line, item in wanted.items()
+    }
+    PurchaseItem.objects.bulk_create([row for line, row in rows.items() if line not in known])
+    moved = [row for line, row in rows.items() if line in known and _row_values(row) != before[line]]
+    if moved:
+        PurchaseItem.objects.bulk_update(moved, _ROW_FIELDS)
+    for line, plan in plans.items():
+        _write_slots(purchase, rows[line], plan.slots, links.get(rows[line].pk, {}), batch)
+    purchase.review_at = min((plan.review_at for plan in plans.values() if plan.review_at), default=None)
+
+
+_ROW_FIELDS = [
+    "product",
+    "display",
+    "quantity",
+    "returned_quantity",
+    "attributes",
+    "mapping",
+    "terms",
+    "problem",
+    "failure_mode",
+]
+
+
+def _row_values(row: PurchaseItem) -> list[object]:
+    return [row.mapping_id if name == "mapping" else getattr(row, name) for name in _ROW_FIELDS]
+
+
+def _new_row(purchase: Purchase, item: ItemFact) -> PurchaseItem:
+    return PurchaseItem(purchase=purchase, store=purchase.store, line=item.line[:250], product=item.product[:200])
+
+
+def _may_have_rows(purchase: Purchase) -> bool:
+    """A purchase that was made in this very statement has no rows to read."""
+    return purchase.first_seen_at != purchase.updated_at
+
+
+def _links_by_item(purchase: Purchase) -> dict[int, dict[int, LicenseLink]]:
+    links: dict[int, dict[int, LicenseLink]] = {}
+    for link in purchase.links.select_for_update().order_by("id"):
+        links.setdefault(link.item_id, {})[link.unit] = link
+    return links
+
+
+def _mappings(store: str, wanted: Mapping[str, ItemFact]) -> dict[str, ProductMapping]:
+    if not wanted:
+        return {}
+    products = {item.product for item in wanted.values()}
+    return {m.store_product: m for m in ProductMapping.objects.filter(store=store, store_product__in=products)}
+
+
+def _plan_row(
+    purchase: Purchase,
+    state: PurchaseState,
+    item: ItemFact,
+    row: PurchaseItem,
+    mapping: ProductMapping | None,
+    links: dict[int, LicenseLink],
+    batch: _Batch,
+) -> ItemPlan:
+    is_moved = bool(row.terms) and row.product != item.product
+    row.product, row.display = item.product[:200], item.display[:300]
+    row.quantity, row.attributes = item.quantity, dict(item.attributes)
+    terms = _effective_terms(purchase, state, item, row, mapping, is_moved=is_moved, batch=batch)
+    if terms is None:
+        return ItemPlan()
+    mapping_terms = mapping.to_terms() if mapping else None
+    context = ItemContext(
+        terms=terms,
+        policies=resolve_policies(mapping_terms),
+        existing={unit: _override_of(link) for unit, link in links.items()},
+        vendor_metadata=_vendor_metadata(purchase, item, state),
+    )
+    plan = plan_item(state, item, context, first_seen_at=purchase.first_seen_at, now=batch.now)
+    row.returned_quantity = plan.returned_quantity
+    if plan.slots:
+        row.terms = to_json(terms)
+    return plan
+
+
+def _effective_terms(
+    purchase: Purchase,
+    state: PurchaseState,
+    item: ItemFact,
+    row: PurchaseItem,
+    mapping: ProductMapping | None,
+    *,
+    is_moved: bool,
+    batch: _Batch,
+) -> Terms | None:
+    """The pinned terms of an item, or fresh ones; ``None`` when it gets no license or has to wait."""
+    if row.terms and not is_moved:
+        return from_json(row.terms, Terms)
+    active = mapping.to_terms() if mapping and mapping.is_active else None
+    row.mapping = mapping if active else None
+    problem, failure_mode = "", FailureMode.NONE
+    terms = None
+    try:
+        terms = _fresh_terms(active, item, state)
+    except ConfigurationProblem as error:
+        problem, failure_mode = str(error), FailureMode.CONFIG
+    if problem and problem != row.problem:
+        batch.note(purchase, "item.waiting", f"{item.display or item.product} waits: {problem}")
+    elif terms and row.problem:
+        batch.note(purchase, "item.mapped", f"{item.display or item.product} no longer waits.")
+    row.problem, row.failure_mode = problem, failure_mode
+    return terms
+
+
+def _fresh_terms(mapping: MappingTerms | None, item: ItemFact, state: PurchaseState) -> Terms | None:
+    if item.quantity > LARGEST_QUANTITY:
+        raise ConfigurationProblem(
+            f"The quantity is {item.quantity}; above {LARGEST_QUANTITY} a person must confirm it with the store."
+        )
+    default = next(iter(conf.license_servers()), "")
+    terms = resolve_terms(mapping, item.attributes, kind=state.kind, default_server=default)
+    if terms:
+        server_config(terms.server)
+    return terms
+
+
+def _vendor_metadata(purchase: Purchase, item: ItemFact, state: PurchaseState) -> dict[str, str]:
+    adapter = adapter_of(purchase.store)
+    metadata = {adapter.reference_keys[state.kind]: purchase.external_id}
+    if item.driver:
+        metadata[f"{adapter.slug}_driver"] = item.driver.replace(":", "_", 1)
+    return metadata
+
+
+def _override_of(link: LicenseLink) -> Override | None:
+    if link.override_until is None:
+        return None
+    return Override(
+        until=link.override_until,
+        state=LicenseState(link.override_state) if link.override_state else None,
+        expires_at=link.override_expires_at,
+    )
+
+
+# --- writing slots ---------------------------------------------------------------------------------------------------
+
+
+def _write_slots(
+    purchase: Purchase,
+    row: PurchaseItem,
+    slots: Sequence[SlotPlan],
+    links: Mapping[int, LicenseLink],
+    batch: _Batch,
+) -> None:
+    changed = [links[slot.unit] for slot in slots if slot.unit in links and _update_link(links[slot.unit], slot, batch)]
+    if changed:
+        LicenseLink.objects.bulk_update(changed, _PLANNED_FIELDS)
+    created = [_new_link(purchase, row, slot, batch) for slot in slots if slot.unit not in links]
+    LicenseLink.objects.bulk_create(created)
+    _wake([link for link in [*changed, *created] if link.sync_state == SyncState.PENDING], batch)
+
+
+def _wake(pending: Sequence[LicenseLink], batch: _Batch) -> None:
+    """The first license of an item is applied by whoever planned it, the others by jobs of their own."""
+    ids = [link.pk for link in pending]
+    batch.first_links.extend(ids[:1])
+    batch.other_links.extend(ids[1:])
+
+
+_PLANNED_FIELDS = [
+    "desired",
+    "reason",
+    "question",
+    "cause",
+    "sync_state",
+    "failure_mode",
+    "failure_message",
+    "failing_since",
+    "retry_at",
+    "updated_at",
+]
+
+
+def _update_link(link: LicenseLink, slot: SlotPlan, batch: _Batch) -> bool:
+    """Write a slot's plan on its link; whether anything about it changed."""
+    desired = to_json(slot.desired)
+    if desired == link.desired:
+        is_changed = (link.reason, link.question) != (slot.reason, slot.question)
+        link.reason, link.question = slot.reason, slot.question
+        return is_changed
+    link.desired, link.reason, link.question = desired, slot.reason, slot.question
+    link.cause, link.updated_at = batch.event, batch.now
+    link.sync_state = SyncState.SETTLED if desired == link.applied else SyncState.PENDING
+    link.failure_mode, link.failure_message = FailureMode.NONE, ""
+    link.failing_since, link.retry_at = None, None
+    return True
+
+
+def _new_link(purchase: Purchase, row: PurchaseItem, slot: SlotPlan, batch: _Batch) -> LicenseLink:
+    reference = f"{purchase.store}/{purchase.kind}/{purchase.external_id}/{row.line}/{slot.unit}"
+    return LicenseLink(
+        item=row,
+        purchase=purchase,
+        unit=slot.unit,
+        reference=reference[:600],
+        server=slot.desired.server,
+        desired=to_json(slot.desired),
+        reason=slot.reason,
+        question=slot.question,
+        cause=batch.event,
+        is_adoptable=_is_adoptable(purchase, slot.desired, batch),
+    )
+
+
+def _is_adoptable(purchase: Purchase, desired: DesiredLicense, batch: _Batch) -> bool:
+    """Whether a license may exist already that we did not make: the vendor's own integration ran before us, or beside
+    us. A fresh purchase cannot have one, and looking would cost it a call."""
+    if server_config(desired.server).adopt == "always":
+        return True
+    began = batch.event.occurred_at if batch.event else None
+    if began is None or began < purchase.first_seen_at - FRESH_FOR:
+        return True
+    state = load_state(purchase)
+    return state.last_paid_sequence > 1 or (state.subscription is not None and (state.subscription.sequence or 1) > 1)

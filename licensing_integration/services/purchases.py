@@ -1,0 +1,126 @@
+"""Finding and locking purchases: by their own id, or by any order id the store knows them under."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+from django.db import connection
+from django.utils import timezone
+
+from licensing_integration.domain.facts import (
+    DisputeFact,
+    NoteFact,
+    OrderFact,
+    PurchaseFact,
+    ReturnFact,
+    SubscriptionFact,
+)
+from licensing_integration.domain.outcomes import PurchaseKind
+from licensing_integration.domain.purchases import PurchaseState, absorb
+from licensing_integration.models import Purchase, PurchaseAlias
+from licensing_integration.services.codec import from_json, to_json
+
+ORDER_ALIAS = "order"
+REFERENCE_ALIAS = "reference"
+
+# Inserts or finds the row and locks it until the end of the transaction, in one round trip.
+_UPSERT = """
+INSERT INTO licensing_integration_purchase
+    (store, kind, external_id, reference, status, customer_email, customer_name, is_live, state, attention,
+     first_seen_at, updated_at)
+VALUES (%s, %s, %s, '', 'unknown', '', '', %s, '{}', '', %s, %s)
+ON CONFLICT (store, kind, external_id) DO UPDATE SET updated_at = excluded.updated_at
+RETURNING *
+"""
+
+
+def lock_orders(store: str, order_ids: Iterable[str]) -> None:
+    """Serialise everything that speaks of these orders until the transaction ends.
+
+    A refund may arrive while its order is being planned; without this each could miss the other.
+    """
+    numbers = sorted({_lock_number(store, order_id) for order_id in order_ids if order_id})
+    if numbers:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(n) FROM unnest(%s::bigint[]) AS n", [numbers])
+
+
+def order_ids_of(facts: Sequence[PurchaseFact]) -> set[str]:
+    """Every order the facts name."""
+    ids: set[str] = set()
+    for fact in facts:
+        match fact:
+            case OrderFact() | ReturnFact() | DisputeFact():
+                ids.add(fact.order_id)
+            case SubscriptionFact():
+                ids.update({fact.order_id, fact.charge.order_id if fact.charge else ""})
+                ids.update(item.order_id for item in fact.add_ons)
+            case NoteFact():
+                pass
+    return ids
+
+
+def locked_purchases(store: str, fact: PurchaseFact) -> list[Purchase]:
+    """The purchases a fact speaks of, locked; made if the store has not mentioned them before."""
+    match fact:
+        case OrderFact():
+            return [_upsert(store, PurchaseKind.ORDER, fact.order_id, is_live=fact.is_live)]
+        case SubscriptionFact():
+            return [_upsert(store, PurchaseKind.SUBSCRIPTION, fact.subscription_id, is_live=fact.is_live)]
+        case NoteFact():
+            return [_upsert(store, fact.kind, fact.purchase_id, is_live=fact.is_live)]
+        case ReturnFact() | DisputeFact():
+            known = Purchase.objects.filter(
+                aliases__store=store, aliases__kind=ORDER_ALIAS, aliases__value=fact.order_id
+            )
+            found = list(known.order_by("id").select_for_update(of=("self",)))
+            return found or [_upsert(store, PurchaseKind.ORDER, fact.order_id, is_live=fact.is_live)]
+
+
+def load_state(purchase: Purchase) -> PurchaseState:
+    """The folded state of a purchase; empty for one that was just made."""
+    if not purchase.state:
+        return PurchaseState(kind=PurchaseKind(purchase.kind))
+    return from_json(purchase.state, PurchaseState)
+
+
+def take_over_early_refunds(purchase: Purchase, state: PurchaseState, *, order_ids: Iterable[str]) -> PurchaseState:
+    """A refund that overtook its order waits on a placeholder; a subscription bought in that order takes it over."""
+    placeholders = Purchase.objects.filter(
+        store=purchase.store, kind=PurchaseKind.ORDER, external_id__in=list(order_ids)
+    ).exclude(pk=purchase.pk)
+    for placeholder in placeholders:
+        state = absorb(state, load_state(placeholder))
+    return state
+
+
+def store_state(purchase: Purchase, state: PurchaseState) -> None:
+    """Copy a state onto its row (unsaved): the JSON, and the columns that lists and searches read."""
+    purchase.state = to_json(state)
+    purchase.status = state.status
+    purchase.reference = state.reference
+    purchase.paid_through = state.subscription.paid_through if state.subscription else None
+    if state.customer:
+        purchase.customer_email = state.customer.email
+        purchase.customer_name = f"{state.customer.first_name} {state.customer.last_name}".strip()[:300]
+
+
+def add_aliases(purchase: Purchase, *, order_ids: Iterable[str], reference: str) -> None:
+    """Names under which later events or people may look for this purchase."""
+    wanted = [(ORDER_ALIAS, order_id) for order_id in sorted(order_ids)]
+    if reference:
+        wanted.append((REFERENCE_ALIAS, reference))
+    rows = [PurchaseAlias(store=purchase.store, kind=k, value=v[:200], purchase=purchase) for k, v in wanted]
+    if rows:
+        PurchaseAlias.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+def _upsert(store: str, kind: PurchaseKind, external_id: str, *, is_live: bool) -> Purchase:
+    now = timezone.now()
+    return Purchase.objects.raw(_UPSERT, [store, kind.value, external_id, is_live, now, now])[0]
+
+
+def _lock_number(store: str, order_id: str) -> int:
+    digest = hashlib.blake2b(f"{store}/{order_id}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, signed=True)

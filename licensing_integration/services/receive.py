@@ -1,0 +1,103 @@
+"""receive: store what a store sent and wake a worker, in one statement, before the store gets its 200."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from django.db import connection
+
+from licensing_integration import conf, jobs
+from licensing_integration.domain.outcomes import EventState
+from licensing_integration.exceptions import DeliveryTooLarge, StoreDisabled, UnknownStore
+from licensing_integration.stores.base import Delivery, RawEvent, StoreAdapter
+from licensing_integration.stores.registry import get_adapter
+
+logger = logging.getLogger(__name__)
+
+# One statement is one transaction and one round trip: measured, a third faster than insert + defer in atomic().
+# ``xmax = 0`` tells an inserted row from one that was there: only new events wake a worker, repeated ones are counted.
+_STORE_AND_WAKE = """
+WITH stored AS (
+    INSERT INTO licensing_integration_webhookevent
+        (store, external_id, event_type, is_live, occurred_at, received_at, deliveries, body, state, problem, attempts)
+    SELECT %(store)s, e.external_id, e.event_type, e.is_live, e.occurred_at, statement_timestamp(), 1,
+           e.body, e.state, e.problem, 0
+      FROM unnest(%(ids)s::text[], %(types)s::text[], %(lives)s::bool[], %(times)s::timestamptz[],
+                  %(bodies)s::text[], %(states)s::text[], %(problems)s::text[])
+           AS e(external_id, event_type, is_live, occurred_at, body, state, problem)
+    ON CONFLICT (store, external_id) DO UPDATE SET deliveries = licensing_integration_webhookevent.deliveries + 1
+    RETURNING id, state, (xmax = 0) AS is_new
+), waiting AS (
+    SELECT jsonb_agg(id ORDER BY id) AS ids FROM stored WHERE is_new AND state = 'received'
+), job AS (
+    SELECT procrastinate_defer_jobs_v1(ARRAY[
+        ROW(%(queue)s, %(task)s, 0, NULL, NULL, jsonb_build_object('event_ids', ids), NULL)
+    ]::procrastinate_job_to_defer_v1[]) FROM waiting WHERE ids IS NOT NULL
+)
+SELECT count(*) FILTER (WHERE is_new), count(*), (SELECT count(*) FROM job) FROM stored
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt:
+    """How many events a delivery brought, and how many of them were new."""
+
+    events: int
+    new: int
+
+
+def receive(store_name: str, *, body: bytes, headers: Mapping[str, str]) -> Receipt:
+    """Verify, store and enqueue one delivery; when this returns, it is committed.
+
+    ``headers`` have lower-case names. Raises ``DeliveryRejected`` (nothing stored) or ``django.db.DatabaseError``
+    (nothing stored either; the store must be told to try again).
+    """
+    config = conf.stores().get(store_name)
+    if config is None:
+        raise UnknownStore(f"No store named '{store_name}' is configured; see the STORES setting.")
+    if not config.webhook_secrets:
+        raise StoreDisabled(f"Store '{store_name}' has no webhook secret, so its endpoint is disabled.")
+    if len(body) > conf.webhook_max_bytes():
+        raise DeliveryTooLarge(f"The delivery has {len(body)} bytes; the limit is {conf.webhook_max_bytes()}.")
+    adapter = get_adapter(config.adapter)
+    delivery = Delivery(body=body, headers=headers)
+    adapter.verify(delivery, config.webhook_secrets)
+    events = adapter.split(delivery)
+    states = [_first_state(event, adapter, hold_tests=config.test_events == "hold") for event in events]
+    receipt = _store(store_name, events, states)
+    logger.info("delivery stored", extra={"store": store_name, "events": receipt.events, "new": receipt.new})
+    return receipt
+
+
+def _first_state(event: RawEvent, adapter: StoreAdapter, *, hold_tests: bool) -> EventState:
+    """The verdict that needs no work; ``RECEIVED`` for what does."""
+    if event.problem:
+        return EventState.MALFORMED
+    if event.event_type in adapter.ignored:
+        return EventState.IGNORED
+    if event.event_type not in adapter.translators:
+        return EventState.UNSUPPORTED
+    if not event.is_live and hold_tests:
+        return EventState.HELD
+    return EventState.RECEIVED
+
+
+def _store(store_name: str, events: Sequence[RawEvent], states: Sequence[EventState]) -> Receipt:
+    arguments = {
+        "store": store_name,
+        "ids": [event.external_id for event in events],
+        "types": [event.event_type[:200] for event in events],
+        "lives": [event.is_live for event in events],
+        "times": [event.occurred_at for event in events],
+        "bodies": [event.body for event in events],
+        "states": [state.value for state in states],
+        "problems": [event.problem for event in events],
+        "queue": jobs.QUEUE,
+        "task": jobs.PROCESS_EVENTS,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_STORE_AND_WAKE, arguments)
+        new, total, _ = cursor.fetchone()
+    return Receipt(events=total, new=new)

@@ -1,0 +1,60 @@
+"""Retry policy, in one place: an error and what came before it decide what happens next."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from licensing_integration.domain.outcomes import FailureMode
+from licensing_integration.exceptions import (
+    ConfigurationProblem,
+    CredentialsRejected,
+    PermanentRemoteError,
+    TransientRemoteError,
+    UnsupportedOperation,
+)
+
+GIVE_UP_AFTER = timedelta(days=3)
+FIRST_DELAY_SECONDS = 5.0
+LONGEST_DELAY_SECONDS = 3600.0
+CREDENTIALS_DELAY = timedelta(minutes=10)
+
+# A license server may show a new license in its lists only after a while; an earlier look could miss it.
+SETTLING_SECONDS = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """``retry_at=None``: a person has to act first. ``is_clear``: the failed attempt certainly changed nothing."""
+
+    retry_at: datetime | None
+    failure_mode: FailureMode
+    is_clear: bool
+
+
+def decide(error: Exception, *, attempts: int, failing_since: datetime, now: datetime) -> Decision:
+    """What to do after ``error``, the ``attempts``-th failure in a row since ``failing_since``."""
+    match error:
+        case TransientRemoteError():
+            return _retry_later(error, attempts=attempts, failing_since=failing_since, now=now)
+        case CredentialsRejected():
+            return Decision(retry_at=now + CREDENTIALS_DELAY, failure_mode=FailureMode.CONFIG, is_clear=True)
+        case ConfigurationProblem():
+            return Decision(retry_at=None, failure_mode=FailureMode.CONFIG, is_clear=True)
+        case PermanentRemoteError() | UnsupportedOperation():
+            return Decision(retry_at=None, failure_mode=FailureMode.PERMANENT, is_clear=True)
+        case _:
+            return Decision(retry_at=None, failure_mode=FailureMode.INTERNAL, is_clear=False)
+
+
+def _retry_later(error: TransientRemoteError, *, attempts: int, failing_since: datetime, now: datetime) -> Decision:
+    is_clear = not error.may_have_succeeded
+    if now - failing_since > GIVE_UP_AFTER:
+        return Decision(retry_at=None, failure_mode=FailureMode.EXCEEDED, is_clear=is_clear)
+    delay = min(FIRST_DELAY_SECONDS * 2 ** min(attempts - 1, 12), LONGEST_DELAY_SECONDS)
+    delay *= random.uniform(0.8, 1.2)  # noqa: S311 - jitter, not cryptography
+    at_least = max(error.retry_after or 0.0, SETTLING_SECONDS if error.may_have_succeeded else 0.0)
+    return Decision(
+        retry_at=now + timedelta(seconds=max(delay, at_least)), failure_mode=FailureMode.NONE, is_clear=is_clear
+    )

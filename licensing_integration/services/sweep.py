@@ -1,0 +1,60 @@
+"""The sweep: every few seconds, whatever should have moved and did not is set in motion again.
+
+Jobs only wake workers; what is to be done stands in our tables. So a killed worker, a lost job, a restarted database
+or a license server that was away all end here.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.db import connection, transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from licensing_integration import jobs
+from licensing_integration.domain.outcomes import EventState, SyncState
+from licensing_integration.models import LicenseLink, Purchase, WebhookEvent
+
+# Give the job that is on its way this long before looking after its row.
+GRACE = timedelta(seconds=15)
+AT_ONCE = 500
+
+# A worker that was killed leaves its jobs "doing" for ever; their rows are swept anyway, so the jobs may go.
+_DELETE_STALLED_JOBS = """
+DELETE FROM procrastinate_jobs j
+ WHERE j.status = 'doing' AND j.queue_name = %s
+   AND NOT EXISTS (SELECT 1 FROM procrastinate_workers w
+                    WHERE w.id = j.worker_id AND w.last_heartbeat > now() - interval '60 seconds')
+"""
+
+
+def sweep(*, now: datetime | None = None) -> dict[str, int]:
+    """Wake workers for everything that is due. Returns how many rows of each kind were found."""
+    now = now or timezone.now()
+    with transaction.atomic():
+        events, links, purchases = _due_events(now), _due_links(now), _due_purchases(now)
+        jobs.enqueue_events(events)
+        jobs.enqueue_links(links)
+        jobs.enqueue_purchases(purchases)
+        with connection.cursor() as cursor:
+            cursor.execute(_DELETE_STALLED_JOBS, [jobs.QUEUE])
+    return {"events": len(events), "links": len(links), "purchases": len(purchases)}
+
+
+def _due_events(now: datetime) -> list[int]:
+    due = Q(retry_at__isnull=True, received_at__lt=now - GRACE) | Q(retry_at__lte=now)
+    waiting = WebhookEvent.objects.filter(due, state=EventState.RECEIVED)
+    return list(waiting.order_by("id").values_list("id", flat=True)[:AT_ONCE])
+
+
+def _due_links(now: datetime) -> list[int]:
+    is_free = Q(lease_until__isnull=True) | Q(lease_until__lt=now)
+    is_due = Q(retry_at__isnull=True, updated_at__lt=now - GRACE) | Q(retry_at__lte=now)
+    pending = LicenseLink.objects.filter(is_free, is_due, sync_state=SyncState.PENDING)
+    return list(pending.order_by("id").values_list("id", flat=True)[:AT_ONCE])
+
+
+def _due_purchases(now: datetime) -> list[int]:
+    due = Purchase.objects.filter(review_at__lte=now).order_by("review_at")
+    return list(due.values_list("id", flat=True)[:AT_ONCE])

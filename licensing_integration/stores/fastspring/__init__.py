@@ -1,0 +1,23 @@
+"""FastSpring: https://developer.fastspring.com/docs/webhooks-overview. Set-up: docs/stores/fastspring.md."""
+
+from __future__ import annotations
+
+from licensing_integration.domain.outcomes import PurchaseKind
+from licensing_integration.stores.base import StoreAdapter
+from licensing_integration.stores.fastspring.enrich import enrich
+from licensing_integration.stores.fastspring.signature import verify
+from licensing_integration.stores.fastspring.split import split
+from licensing_integration.stores.fastspring.translate import IGNORED, TRANSLATORS
+
+ADAPTER = StoreAdapter(
+    slug="fastspring",
+    verify=verify,
+    split=split,
+    translators=TRANSLATORS,
+    ignored=IGNORED,
+    reference_keys={
+        PurchaseKind.ORDER: "fastspring_order_id",
+        PurchaseKind.SUBSCRIPTION: "fastspring_subscription_id",
+    },
+    enrich=enrich,
+)
