@@ -1,8 +1,9 @@
-"""Registers the system checks; nothing else happens at import."""
+"""Registers the system checks, names the admin site; nothing else happens at import."""
 
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.contrib.admin.apps import AdminConfig
 from django.core.checks import register
 
 
@@ -16,3 +17,10 @@ class LicensingIntegrationConfig(AppConfig):
 
         for check in checks.ALL:
             register(check)
+
+
+class LicensingAdminConfig(AdminConfig):
+    """``django.contrib.admin`` with our own site, which has a search page and a page of what needs attention."""
+
+    default = False
+    default_site = "licensing_integration.admin_site.LicensingAdminSite"

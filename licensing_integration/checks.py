@@ -1,5 +1,174 @@
-"""System checks."""
+"""Mistakes in the configuration, found at start-up, all of them at once, each with what to do about it.
+
+The ids are stable; operators may silence a warning by its id in ``SILENCED_SYSTEM_CHECKS``.
+"""
 
 from __future__ import annotations
 
-ALL = ()
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning
+
+from licensing_integration.conf import LicenseServerConfig, StoreConfig, license_servers, stores
+from licensing_integration.license_servers.registry import BACKENDS
+from licensing_integration.stores.registry import ADAPTERS
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,49}")
+SHORTEST_SECRET_KEY = 32
+SHORTEST_WEBHOOK_SECRET = 16
+TEST_EVENTS = ("hold", "apply")
+ADOPT = ("auto", "always")
+
+def check_names(**kwargs: object) -> Iterable[CheckMessage]:
+    yield from _names("STORES", settings.STORES, number=1)
+    yield from _names("LICENSE_SERVERS", settings.LICENSE_SERVERS, number=4)
+
+
+def _names(variable: str, configs: Sequence[dict[str, Any]], *, number: int) -> Iterator[CheckMessage]:
+    example = "fastspring=fastspring" if variable == "STORES" else "cryptlex=cryptlex"
+    if not configs:
+        yield Error(f"{variable} is empty.", hint=f"For example {variable}={example}", id=_id("E", number))
+    for config in configs:
+        if not NAME.fullmatch(config["name"]):
+            yield Error(
+                f"{variable}: {config['name']!r} cannot be a name.",
+                hint="It is part of addresses: lower-case letters, digits, - and _, at most 50 of them.",
+                id=_id("E", number + 1),
+            )
+    for prefix, count in Counter(config["name"].upper().replace("-", "_") for config in configs).items():
+        if count > 1:
+            yield Error(
+                f"{variable}: {count} entries read their settings from the same variables {prefix}_…",
+                hint="Give each a name of its own; - and _ count as the same.",
+                id=_id("E", number + 2),
+            )
+
+
+def check_stores(**kwargs: object) -> Iterable[CheckMessage]:
+    for store in stores().values():
+        yield from _store(store)
+
+
+def _store(store: StoreConfig) -> Iterator[CheckMessage]:
+    prefix = store.name.upper().replace("-", "_")
+    if store.adapter not in ADAPTERS:
+        yield Error(
+            f"Store {store.name!r} has the unknown adapter {store.adapter!r}.",
+            hint=f"In STORES write {store.name}=<adapter>; there are: {', '.join(sorted(ADAPTERS))}.",
+            id=_id("E", 7),
+        )
+    if store.test_events not in TEST_EVENTS:
+        yield Error(
+            f"{prefix}_TEST_EVENTS is {store.test_events!r}.", hint="Write hold or apply.", id=_id("E", 8)
+        )
+    if bool(store.api_username) != bool(store.api_password):
+        yield Error(
+            f"Store {store.name!r} has half of its API credentials.",
+            hint=f"Set both {prefix}_API_USERNAME and {prefix}_API_PASSWORD, or neither.",
+            id=_id("E", 9),
+        )
+    if not store.webhook_secrets:
+        yield Warning(
+            f"Store {store.name!r} has no webhook secret, so its deliveries are refused with 503.",
+            hint=f"Set {prefix}_WEBHOOK_SECRET to the secret you enter at the store.",
+            id=_id("W", 1),
+        )
+    elif min(map(len, store.webhook_secrets)) < SHORTEST_WEBHOOK_SECRET:
+        yield Warning(
+            f"{prefix}_WEBHOOK_SECRET has a secret of fewer than {SHORTEST_WEBHOOK_SECRET} characters.",
+            hint="Whoever guesses it can order licenses. Use a long random one, here and at the store.",
+            id=_id("W", 2),
+        )
+
+
+def check_license_servers(**kwargs: object) -> Iterable[CheckMessage]:
+    for server in license_servers().values():
+        yield from _license_server(server)
+
+
+def _license_server(server: LicenseServerConfig) -> Iterator[CheckMessage]:
+    prefix = server.name.upper().replace("-", "_")
+    if server.backend not in BACKENDS:
+        yield Error(
+            f"License server {server.name!r} has the unknown backend {server.backend!r}.",
+            hint=f"In LICENSE_SERVERS write {server.name}=<backend>; there are: {', '.join(sorted(BACKENDS))}.",
+            id=_id("E", 10),
+        )
+    if server.adopt not in ADOPT:
+        yield Error(f"{prefix}_ADOPT is {server.adopt!r}.", hint="Write auto or always.", id=_id("E", 11))
+    if not server.access_token:
+        yield Warning(
+            f"License server {server.name!r} has no access token, so no license can be issued there.",
+            hint=f"Set {prefix}_ACCESS_TOKEN.",
+            id=_id("W", 3),
+        )
+    yield from _base_url(server.base_url, variable=f"{prefix}_WEB_API_BASE_URL")
+
+
+def _base_url(url: str, *, variable: str) -> Iterator[CheckMessage]:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        yield Error(
+            f"{variable} is {url!r}, which is no web address.",
+            hint="Write something like https://api.cryptlex.com",
+            id=_id("E", 12),
+        )
+    elif parts.scheme == "http" and not _is_loopback(parts.hostname):
+        yield Warning(
+            f"{variable} begins with http:, so the access token crosses the network in clear text.",
+            hint="Write https:",
+            id=_id("W", 4),
+        )
+
+
+def check_database(**kwargs: object) -> Iterable[CheckMessage]:
+    if "postgresql" not in settings.DATABASES["default"].get("ENGINE", ""):
+        yield Error(
+            "The database is not PostgreSQL; the job queue and our locks need it.",
+            hint="Set DATABASE_URL=postgresql://…, or unset it to use the embedded PostgreSQL.",
+            id=_id("E", 13),
+        )
+
+
+def check_security(**kwargs: object) -> Iterable[CheckMessage]:
+    if len(settings.SECRET_KEY) < SHORTEST_SECRET_KEY:
+        yield Warning(
+            f"SECRET_KEY has fewer than {SHORTEST_SECRET_KEY} characters.",
+            hint='Make one with: python -c "import secrets; print(secrets.token_urlsafe(50))"',
+            id=_id("W", 5),
+        )
+    public = [host for host in settings.ALLOWED_HOSTS if not _is_loopback(host.strip("[]"))]
+    if settings.DEBUG and public:
+        yield Warning(
+            f"DEBUG is on while the system answers to {', '.join(public)}.",
+            hint="Error pages show settings and customer data to whoever causes an error. Set DEBUG=false.",
+            id=_id("W", 6),
+        )
+    if public and not settings.SECURE_PROXY_SSL_HEADER:
+        yield Warning(
+            f"The system answers to {', '.join(public)} without HTTPS.",
+            hint="Put a proxy that speaks HTTPS in front, and set BEHIND_HTTPS_PROXY=true.",
+            id=_id("W", 7),
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _id(level: str, number: int) -> str:
+    return f"licensing_integration.{level}{number:03}"
+
+
+ALL = (check_names, check_stores, check_license_servers, check_database, check_security)

@@ -70,8 +70,8 @@ class EmbeddedPostgres:
 
     @property
     def url(self) -> str:
-        """For ``psql`` and other programs built on libpq."""
-        return f"postgresql://postgres@{quote(str(self.socket_dir), safe='')}/postgres"
+        """For ``DATABASE_URL`` and for ``psql``."""
+        return f"postgresql://postgres@/postgres?host={quote(str(self.socket_dir))}"
 
     @property
     def database(self) -> dict[str, Any]:
@@ -138,12 +138,18 @@ class EmbeddedPostgres:
 
     def _prepare(self) -> None:
         _make_folder(self.folder)
-        for folder in {self.data_dir, self.socket_dir}:
-            _make_private_folder(folder, owner=_server_user())
-        if not (self.data_dir / "PG_VERSION").exists():
-            locale = ("--no-locale", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--encoding=UTF8")
-            sync = () if self.options.get("fsync") != "off" else ("--no-sync",)
-            self._run("initdb", "--auth=trust", "--username=postgres", *locale, *sync, "-D", str(self.data_dir))
+        if not self.data_dir.exists():
+            self._initialize()
+        _make_private_folder(self.data_dir, owner=_server_user())
+        _make_private_folder(self.socket_dir, owner=_server_user())
+
+    def _initialize(self) -> None:
+        unfinished = self.folder / "data.unfinished"  # whole or not at all, even if we are killed meanwhile
+        shutil.rmtree(unfinished, ignore_errors=True)
+        _make_private_folder(unfinished, owner=_server_user())
+        locale = ("--no-locale", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--encoding=UTF8")
+        self._run("initdb", "--auth=trust", "--username=postgres", *locale, "-D", str(unfinished))
+        unfinished.rename(self.data_dir)
 
     def _launch(self) -> None:
         options = {**self.options, "listen_addresses": "", "unix_socket_directories": str(self.socket_dir)}
@@ -167,7 +173,7 @@ class EmbeddedPostgres:
             if done.returncode:
                 output.seek(0)
                 said = output.read().decode(errors="replace").strip()
-                raise EmbeddedPostgresError(f"{program} failed; see {self.log}. Set DATABASE_URL to avoid it.\n{said}")
+                raise EmbeddedPostgresError(f"PostgreSQL's {program} failed, see {self.log}:\n{said}")
 
     @cached_property
     def _programs(self) -> Path:

@@ -48,6 +48,10 @@ def _number(name: str, *, default: float, least: float = 0) -> float:
     return number
 
 
+def _list(name: str) -> list[str]:
+    return [part.strip() for part in env.str(name, default="").split(",") if part.strip()]
+
+
 def _file_of(name: str) -> str | None:
     """The content of the file that ``<name>_FILE`` points to, as container platforms hand out secrets."""
     path = env.str(f"{name}_FILE", default="")
@@ -154,8 +158,9 @@ SECRET_KEY = _secret("SECRET_KEY") or ("" if DATABASE_URL else _own_secret_key()
 if not SECRET_KEY:
     raise ImproperlyConfigured("Set SECRET_KEY, or SECRET_KEY_FILE, to a long random text.")
 SECRET_KEY_FALLBACKS = list(_secrets("SECRET_KEY_FALLBACKS"))
-ALLOWED_HOSTS = [host.strip() for host in env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])]
-CSRF_TRUSTED_ORIGINS = [origin.strip() for origin in env.list("CSRF_TRUSTED_ORIGINS", default=[])]
+# This machine's own names always: health checks come from inside, whatever the public name is.
+ALLOWED_HOSTS = [*_list("ALLOWED_HOSTS"), "localhost", "127.0.0.1", "[::1]"]
+CSRF_TRUSTED_ORIGINS = _list("CSRF_TRUSTED_ORIGINS")
 
 # Set when a proxy in front of us speaks HTTPS and overwrites X-Forwarded-Proto.
 BEHIND_HTTPS_PROXY = _flag("BEHIND_HTTPS_PROXY", default=False)
@@ -167,7 +172,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_HTTPS_PROXY
 
 INSTALLED_APPS = [
     "licensing_integration.apps.LicensingIntegrationConfig",
-    "django.contrib.admin",
+    "licensing_integration.apps.LicensingAdminConfig",  # django.contrib.admin with pages of ours
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -11,6 +11,9 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from pytest_django import Settings
 
+from project.embedded_postgres import EmbeddedPostgres
+from tests.temporary import make_postgres_folder
+
 if TYPE_CHECKING:
     from licensing_integration.sandbox.cryptlex import CryptlexSandbox
 
@@ -31,3 +34,12 @@ def cryptlex(settings: Settings) -> Iterator[CryptlexSandbox]:
     settings.LICENSE_SERVERS = [{**config, "base_url": sandbox.base_url} for config in settings.LICENSE_SERVERS]
     yield sandbox
     sandbox.stop()
+
+
+@pytest.fixture
+def postgres() -> Iterator[EmbeddedPostgres]:
+    """A running PostgreSQL server of this test's own, empty, to be stopped and started at will. Takes a second."""
+    server = EmbeddedPostgres(make_postgres_folder())
+    server.start()
+    yield server
+    server.stop()

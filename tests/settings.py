@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import atexit
 import os
-import shutil
-import tempfile
-from pathlib import Path
+
+from tests.temporary import make_postgres_folder
 
 os.environ["ENV_FILE"] = ""
 os.environ.setdefault("SECRET_KEY", "only-for-tests-" + "x" * 50)
 os.environ.setdefault("LOG_FORMAT", "text")
-
-
-def _remove_after_use(folder: str) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-
-
 if not os.environ.get("DATABASE_URL") and "EMBEDDED_POSTGRES_DIR" not in os.environ:
     # The first process of a run makes the folder; pytest-xdist's workers inherit its name, and with it the server.
-    _folder = tempfile.mkdtemp(prefix="licensing-integration-tests-")
-    Path(_folder).chmod(0o755)  # noqa: S103 - the server's own user passes through; what it keeps inside is private
-    os.environ["EMBEDDED_POSTGRES_DIR"] = f"{_folder}/postgres"
-    atexit.register(_remove_after_use, _folder)  # registered first, so it happens after the server has stopped
+    os.environ["EMBEDDED_POSTGRES_DIR"] = str(make_postgres_folder())
 
 from project.settings import *  # noqa: E402, F403
 

@@ -34,6 +34,10 @@ class WebhookEvent(models.Model):
         verbose_name = "webhook event"
         verbose_name_plural = "webhook log"
         ordering: ClassVar = ["-id"]
+        permissions: ClassVar = [
+            ("replay_webhookevent", "Can replay a webhook event"),
+            ("bulk_replay_webhookevent", "Can replay many webhook events at once"),
+        ]
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["store", "external_id"], name="one_row_per_event"),
         ]

@@ -7,6 +7,7 @@ from typing import ClassVar
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models.functions import Right
 
 from licensing_integration.domain.outcomes import FailureMode, LicenseState, SyncState
 from licensing_integration.models.choices import choices
@@ -63,7 +64,14 @@ class LicenseLink(models.Model):
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
+        verbose_name = "license"
         ordering: ClassVar = ["-id"]
+        permissions: ClassVar = [
+            ("resync_licenselink", "Can resync a license"),
+            ("reveal_key_licenselink", "Can see a whole license key"),
+            ("override_licenselink", "Can override a license"),
+            ("issue_again_licenselink", "Can issue a license again"),
+        ]
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["item", "unit"], name="one_slot_per_unit"),
             models.UniqueConstraint(
@@ -78,6 +86,7 @@ class LicenseLink(models.Model):
                 condition=models.Q(sync_state=SyncState.ATTENTION) | ~models.Q(question=""),
             ),
             models.Index(fields=["key"], name="links_by_key"),
+            models.Index(Right("key", 6), name="links_by_key_ending"),
             models.Index(fields=["state", "-id"], name="links_by_state"),
             models.Index(fields=["sync_state", "-id"], name="links_by_sync_state"),
         ]

@@ -32,6 +32,11 @@ class Purchase(models.Model):
 
     class Meta:
         ordering: ClassVar = ["-id"]
+        permissions: ClassVar = [
+            ("plan_purchase", "Can plan a purchase again"),
+            ("acknowledge_purchase", "Can take a purchase off the attention list"),
+            ("close_disputes_purchase", "Can close the disputes of a purchase"),
+        ]
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["store", "kind", "external_id"], name="one_row_per_purchase"),
         ]

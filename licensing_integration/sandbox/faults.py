@@ -81,7 +81,7 @@ class FaultPlan:
         self._random: _RandomFaults | None = None
 
     def add(self, *, kind: str, times: int | None = 1, skip: int = 0, **options: Any) -> Programmed:
-        """Let the next ``times`` matching requests fail, sparing the first ``skip``; ``options`` are those of ``Fault``."""
+        """Let the next ``times`` matching requests fail, after ``skip`` spared ones; ``options`` as in ``Fault``."""
         programmed = Programmed(fault=Fault(kind=FaultKind(kind), **options), times=times, skip=skip)
         with self._lock:
             self._programmed.append(programmed)

@@ -128,6 +128,34 @@ def acknowledge_purchase(purchase_id: int, *, user_id: int | None, reason: str) 
         ).save()
 
 
+def plan_again(purchase_id: int, *, user_id: int | None, reason: str) -> None:
+    """Work out anew what the licenses of a purchase should look like; changes nothing that is already right."""
+    with transaction.atomic():
+        purchase = Purchase.objects.select_for_update().get(pk=purchase_id)
+        sentence = f"Planned again. {reason}".strip()
+        history.purchase_entry(purchase, kind="purchase.plan_again", sentence=sentence, user_id=user_id).save()
+        jobs.enqueue_purchases([purchase.pk])
+
+
+def reveal_key(link_id: int, *, user_id: int | None) -> str:
+    """The whole license key; that somebody looked is kept."""
+    with transaction.atomic():
+        link = LicenseLink.objects.get(pk=link_id)
+        _write(link, kind="license.key_revealed", sentence="The whole license key was shown.", user_id=user_id)
+    return link.key
+
+
+def why_not_issue_again(link: LicenseLink) -> str:
+    """Why this slot must not get a new license; empty when it may: it has none, or its server refused for good."""
+    if link.desired.get("state") == LicenseState.ABSENT:
+        return "No license is wanted for this slot; the purchase does not entitle to one."
+    if not link.external_id:
+        return "" if link.sync_state == SyncState.ATTENTION else "The license is being issued already."
+    if link.sync_state == SyncState.ATTENTION and link.failure_mode == FailureMode.PERMANENT:
+        return ""
+    return "The license exists. Issue again is for licenses that were deleted on the license server."
+
+
 def _wake(link: LicenseLink) -> None:
     link.sync_state, link.failure_mode, link.failure_message = SyncState.PENDING, FailureMode.NONE, ""
     link.failing_since, link.retry_at = None, None

@@ -127,7 +127,6 @@ def _learn(purchase: Purchase, fact: PurchaseFact, event: WebhookEvent, batch: _
     before = load_state(purchase)
     after = fold(before, fact, event_id=event.external_id)
     new_orders = after.order_ids - before.order_ids
-    new_reference = after.reference if after.reference != before.reference else ""
     if new_orders and isinstance(fact, SubscriptionFact):
         after = take_over_early_refunds(purchase, after, order_ids=new_orders)
     batch.note(purchase, f"event.{event.event_type}", _sentence(fact, before, after, event))
@@ -136,7 +135,7 @@ def _learn(purchase: Purchase, fact: PurchaseFact, event: WebhookEvent, batch: _
         purchase.attention = fact.attention or purchase.attention
     elif after.status is PurchaseStatus.COMPLETED:
         purchase.attention = ""
-    add_aliases(purchase, order_ids=new_orders, reference=new_reference)
+    add_aliases(purchase, order_ids=new_orders)
     _plan(purchase, after, batch)
     purchase.save()
 

@@ -22,7 +22,6 @@ from licensing_integration.models import Purchase, PurchaseAlias
 from licensing_integration.services.codec import from_json, to_json
 
 ORDER_ALIAS = "order"
-REFERENCE_ALIAS = "reference"
 
 # Inserts or finds the row and locks it until the end of the transaction, in one round trip.
 _UPSERT = """
@@ -71,10 +70,8 @@ def locked_purchases(store: str, fact: PurchaseFact) -> list[Purchase]:
         case NoteFact():
             return [_upsert(store, fact.kind, fact.purchase_id, is_live=fact.is_live)]
         case ReturnFact() | DisputeFact():
-            known = Purchase.objects.filter(
-                aliases__store=store, aliases__kind=ORDER_ALIAS, aliases__value=fact.order_id
-            )
-            found = list(known.order_by("id").select_for_update(of=("self",)))
+            known = Purchase.objects.filter(pk__in=_ids_of_order(store, fact.order_id))
+            found = list(known.order_by("id").select_for_update())
             return found or [_upsert(store, PurchaseKind.ORDER, fact.order_id, is_live=fact.is_live)]
 
 
@@ -106,14 +103,22 @@ def store_state(purchase: Purchase, state: PurchaseState) -> None:
         purchase.customer_name = f"{state.customer.first_name} {state.customer.last_name}".strip()[:300]
 
 
-def add_aliases(purchase: Purchase, *, order_ids: Iterable[str], reference: str) -> None:
-    """Names under which later events or people may look for this purchase."""
-    wanted = [(ORDER_ALIAS, order_id) for order_id in sorted(order_ids)]
-    if reference:
-        wanted.append((REFERENCE_ALIAS, reference))
-    rows = [PurchaseAlias(store=purchase.store, kind=k, value=v[:200], purchase=purchase) for k, v in wanted]
+def add_aliases(purchase: Purchase, *, order_ids: Iterable[str]) -> None:
+    """Order ids under which refunds, disputes or people may look for this purchase later."""
+    rows = [
+        PurchaseAlias(store=purchase.store, kind=ORDER_ALIAS, value=order_id, purchase=purchase)
+        for order_id in sorted(order_ids)
+        if order_id != purchase.external_id
+    ]
     if rows:
         PurchaseAlias.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+def _ids_of_order(store: str, order_id: str) -> list[int]:
+    """The purchases of an order: its one-time part, and the subscriptions bought or renewed by it."""
+    own = Purchase.objects.filter(store=store, kind=PurchaseKind.ORDER, external_id=order_id).values_list("id")
+    aliased = PurchaseAlias.objects.filter(store=store, kind=ORDER_ALIAS, value=order_id).values_list("purchase_id")
+    return [row[0] for row in own.union(aliased)]
 
 
 def _upsert(store: str, kind: PurchaseKind, external_id: str, *, is_live: bool) -> Purchase:

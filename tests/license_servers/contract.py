@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 
@@ -253,7 +253,8 @@ class LicenseServerContract:
 
     def test_doing_it_twice_equals_doing_it_once(self, harness: Harness, issue: Callable[..., Issued]) -> None:
         issued = issue()
-        wanted = {"expires_at": NEXT_YEAR + timedelta(days=31), "activations": 5, "state": LicenseState.SUSPENDED}
+        later = NEXT_YEAR + timedelta(days=31)
+        wanted: dict[str, Any] = {"expires_at": later, "activations": 5, "state": LicenseState.SUSPENDED}
         once = self.converge(harness, issued, **wanted)
         twice = self.converge(harness, issued, is_retry=True, **wanted)
         assert once.snapshot == twice.snapshot

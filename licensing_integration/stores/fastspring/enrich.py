@@ -48,6 +48,10 @@ class FastSpringApi(StoreApi):
             headers={"Authorization": f"Basic {credentials}", "User-Agent": USER_AGENT},
         )
 
+    @property
+    def base_url(self) -> str:
+        return self._session.base_url
+
     def get(self, path: str) -> object:
         """The decoded JSON at ``path``. A 404 is worth trying again: it is FastSpring's answer to too many requests."""
         try:

@@ -28,17 +28,18 @@ _DATE_TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2
 _DEEP = re.compile(r"([\w.]+)\[(\w+)\]")
 _BOOLEANS = {"true": True, "false": False}
 
-_formats = FormatChecker(formats=())
 
-
-@_formats.checks("date-time")
 def _is_date_time(value: object) -> bool:
     return not isinstance(value, str) or _DATE_TIME.fullmatch(value) is not None
 
 
-@_formats.checks("email")
 def _is_email(value: object) -> bool:
     return not isinstance(value, str) or re.fullmatch(r"[^@\s]+@[^@\s]+", value) is not None
+
+
+_formats = FormatChecker(formats=())
+_formats.checks("date-time")(_is_date_time)
+_formats.checks("email")(_is_email)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,7 +165,8 @@ def _resolve(node: Mapping[str, Any]) -> Mapping[str, Any]:
 
 @cache
 def _registry() -> Registry[Any]:
-    return Registry().with_resource(_BASE, DRAFT202012.create_resource(document()))
+    registry: Registry[Any] = Registry().with_resource(_BASE, DRAFT202012.create_resource(document()))
+    return registry
 
 
 @cache
@@ -184,9 +186,7 @@ def _check_query(operation: Operation, parameters: Mapping[str, Any]) -> None:
         assert name in operation.parameters, f"{operation.template} has no query parameter '{name}'"
         declared = operation.parameters[name]
         is_deep = declared.get("style") == "deepObject"
-        assert is_deep == bool(match), (
-            f"{operation.template}: '{name}' must {'' if is_deep else 'not '}have an operator"
-        )
+        assert is_deep == bool(match), f"{operation.template}: wrong use of an operator with '{name}'"
         schema = _resolve(declared["schema"])
         instance = {match[2]: _typed(value, schema["properties"].get(match[2], {}))} if match else _typed(value, schema)
         problems = list(_parameter_validator(operation.template, operation.pointer, name).iter_errors(instance))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,8 +22,10 @@ from licensing_integration.exceptions import (
 )
 from licensing_integration.license_servers.base import SLOT_METADATA_KEY, Convergence
 from licensing_integration.license_servers.cryptlex.backend import CryptlexBackend
+from licensing_integration.license_servers.cryptlex.client import CryptlexClient
 from licensing_integration.license_servers.registry import backend_choices, build_backend
 from licensing_integration.sandbox.cryptlex import CryptlexSandbox
+from licensing_integration.sandbox.http_server import HttpRequest, HttpServer
 from tests.license_servers.contract import NEXT_YEAR, SECOND, Feature, LicenseServerContract, new_customer, new_slot
 from tests.license_servers.cryptlex.openapi_contract import assert_valid_request
 
@@ -35,6 +39,7 @@ class CryptlexHarness:
 
     box: CryptlexSandbox
     backend: CryptlexBackend
+    client: CryptlexClient  # somebody else's hands
     product_id: str
     other_product_id: str
     template_id: str
@@ -57,15 +62,14 @@ class CryptlexHarness:
 
     def make_license(self, *, product_id: str, metadata: Mapping[str, str], **members: object) -> str:
         entries = [{"key": key, "value": value, "viewPermissions": []} for key, value in metadata.items()]
-        client = self.backend._client
-        created = client.create_license({"productId": product_id, "metadata": entries, **members})
+        created = self.client.create_license({"productId": product_id, "metadata": entries, **members})
         return str(created["id"])
 
     def change_by_hand(self, license_id: str, *, activations: int) -> None:
-        self.backend._client.update_license(license_id, body={"allowedActivations": activations})
+        self.client.update_license(license_id, body={"allowedActivations": activations})
 
     def remove(self, license_id: str) -> None:
-        self.backend._client.delete_license(license_id)
+        self.client.delete_license(license_id)
 
     def fail_next(self, *, status: int, retry_after: float | None = None) -> None:
         self.box.faults.add(kind="status", status=status, retry_after=None if retry_after is None else int(retry_after))
@@ -88,15 +92,18 @@ def harness() -> Iterator[CryptlexHarness]:
         product = box.add_product(name="App", template_id=template["id"])
         other = box.add_product(name="Other", template_id=template["id"])
         backend = CryptlexBackend(name="main", base_url=box.base_url, access_token=TOKEN)
+        client = CryptlexClient("somebody", base_url=box.base_url, access_token=TOKEN)
         yield CryptlexHarness(
             box=box,
             backend=backend,
+            client=client,
             product_id=product["id"],
             other_product_id=other["id"],
             template_id=template["id"],
         )
         exchanges = box.requests
         backend.close()
+        client.close()
     for request in exchanges:
         assert_valid_request(request.method, request.path, request.raw_query, request.body)
 
@@ -115,9 +122,33 @@ def desired(harness: CryptlexHarness) -> DesiredLicense:
     )
 
 
+@contextmanager
+def behind(box: CryptlexSandbox, *, change: Callable[[HttpRequest], HttpRequest]) -> Iterator[CryptlexBackend]:
+    """A backend whose requests are changed on their way to the sandbox: the server understands something else."""
+    server = HttpServer(application=lambda request: box._receive(change(request)))
+    port = server.start(host="127.0.0.1", port=0)
+    backend = CryptlexBackend(name="main", base_url=f"http://127.0.0.1:{port}", access_token=TOKEN)
+    yield backend
+    backend.close()
+    server.stop()
+
+
+def without_date(request: HttpRequest) -> HttpRequest:
+    if request.method != "POST":
+        return request
+    members = {name: value for name, value in json.loads(request.body).items() if name != "expiresAt"}
+    return replace(request, body=json.dumps(members).encode())
+
+
+def without_renewal(request: HttpRequest) -> HttpRequest:
+    if not request.path.endswith("/renew"):
+        return request
+    return replace(request, method="GET", path=request.path.removesuffix("/renew"))
+
+
 class TestContract(LicenseServerContract):
     @pytest.fixture
-    def harness(self, harness: CryptlexHarness) -> CryptlexHarness:  # type: ignore[override]
+    def harness(self, harness: CryptlexHarness) -> CryptlexHarness:
         return harness
 
 
@@ -188,12 +219,9 @@ def test_only_the_members_of_the_expiry_mode_are_sent(
 
 def test_a_date_the_server_did_not_take_over_is_corrected(harness: CryptlexHarness, desired: DesiredLicense) -> None:
     """Whether a date or an interval wins on creation is undocumented; here the interval wins."""
-    create = harness.backend._client.create_license
-    harness.backend._client.create_license = lambda body: create(  # type: ignore[method-assign]
-        {name: value for name, value in body.items() if name != "expiresAt"}
-    )
     wanted = replace(desired, expiry=ExpiryMode.PAID_THROUGH, expires_at=NEXT_YEAR)
-    snapshot = harness.backend.issue(wanted, slot=SLOT, user_id="")
+    with behind(harness.box, change=without_date) as backend:
+        snapshot = backend.issue(wanted, slot=SLOT, user_id="")
     assert snapshot.expires_at == NEXT_YEAR
     assert harness.calls() == [("POST", "/v3/licenses"), ("PATCH", "/v3/licenses/{id}/expires-at")]
 
@@ -201,14 +229,10 @@ def test_a_date_the_server_did_not_take_over_is_corrected(harness: CryptlexHarne
 def test_a_failed_correction_makes_the_caller_look_for_the_license(
     harness: CryptlexHarness, desired: DesiredLicense
 ) -> None:
-    create = harness.backend._client.create_license
-    harness.backend._client.create_license = lambda body: create(  # type: ignore[method-assign]
-        {name: value for name, value in body.items() if name != "expiresAt"}
-    )
     harness.box.faults.add(kind="status", method="PATCH", status=400)
     wanted = replace(desired, expiry=ExpiryMode.PAID_THROUGH, expires_at=NEXT_YEAR)
-    with pytest.raises(TransientRemoteError) as failure:
-        harness.backend.issue(wanted, slot=SLOT, user_id="")
+    with behind(harness.box, change=without_date) as backend, pytest.raises(TransientRemoteError) as failure:
+        backend.issue(wanted, slot=SLOT, user_id="")
     assert failure.value.may_have_succeeded
     assert len(harness.backend.find(slot=SLOT, desired=wanted)) == 1
 
@@ -288,9 +312,7 @@ def test_the_subscription_id_is_stronger_than_the_order_id(harness: CryptlexHarn
     other = {"fastspring_order_id": "order-1", "fastspring_subscription_id": "sub-2"}
     harness.make_license(product_id=harness.product_id, metadata=other)
     license_id = harness.make_license(product_id=harness.product_id, metadata=own)
-    wanted = replace(
-        desired, vendor_metadata={"fastspring_order_id": "order-1", "fastspring_subscription_id": "sub-1"}
-    )
+    wanted = replace(desired, vendor_metadata={"fastspring_order_id": "order-1", "fastspring_subscription_id": "sub-1"})
     assert [found.license_id for found in harness.backend.find(slot=SLOT, desired=wanted)] == [license_id]
 
 
@@ -326,9 +348,7 @@ def test_a_user_is_created_with_names_and_a_long_random_password(harness: Cryptl
 @pytest.mark.parametrize("status", [409, 400])
 def test_a_taken_address_leads_to_exactly_that_user_who_stays_unchanged(harness: CryptlexHarness, status: int) -> None:
     harness.box.options.duplicate_user_status = status
-    harness.backend._client.create_user(
-        {"email": "Ada@Example.com", "firstName": "Augusta", "password": "long enough password"}
-    )
+    harness.client.create_user({"email": "Ada@Example.com", "firstName": "Augusta", "password": "long enough password"})
     harness.box.clear_requests()
     user_id = harness.backend.ensure_user(Customer(email="ada@example.com", first_name="Ada"))
     assert harness.calls() == [("POST", "/v3/users"), ("GET", "/v3/users")]
@@ -413,7 +433,7 @@ def test_a_suspension_comes_before_a_new_date(harness: CryptlexHarness, desired:
 def test_reinstating_lifts_a_revocation_as_well(harness: CryptlexHarness, desired: DesiredLicense) -> None:
     applied = replace(desired, state=LicenseState.SUSPENDED)
     observed = issued_by(harness, applied)
-    harness.backend._client.update_license(observed.license_id, body={"revoked": True})
+    harness.client.update_license(observed.license_id, body={"revoked": True})
     seen = harness.backend.fetch(observed.license_id)
     done = converge(harness, seen, applied=applied, desired=desired)
     assert done.snapshot is not None
@@ -424,7 +444,7 @@ def test_a_state_the_server_did_not_take_over_is_noted(harness: CryptlexHarness,
     """Revoked by hand after we last looked: not undone blindly, but said."""
     applied = replace(desired, state=LicenseState.SUSPENDED)
     observed = issued_by(harness, applied)
-    harness.backend._client.update_license(observed.license_id, body={"revoked": True})
+    harness.client.update_license(observed.license_id, body={"revoked": True})
     done = converge(harness, observed, applied=applied, desired=desired)
     assert any("revoked" in note for note in done.notes)
 
@@ -543,7 +563,7 @@ def test_a_retry_sees_whether_the_renewal_was_made(
 
 def test_a_retry_never_shortens_what_somebody_extended(harness: CryptlexHarness, desired: DesiredLicense) -> None:
     observed = issued_by(harness, desired)
-    harness.backend._client.set_expires_at(observed.license_id, expires_at="2099-01-01T00:00:00Z")
+    harness.client.set_expires_at(observed.license_id, expires_at="2099-01-01T00:00:00Z")
     done = converge(harness, observed, applied=desired, desired=replace(desired, periods=2), is_retry=True)
     assert done.snapshot is not None
     assert done.snapshot.expires_at == datetime(2099, 1, 1, tzinfo=UTC)
@@ -552,9 +572,7 @@ def test_a_retry_never_shortens_what_somebody_extended(harness: CryptlexHarness,
 @pytest.fixture
 def dormant(harness: CryptlexHarness, desired: DesiredLicense) -> DesiredLicense:
     """Terms of a license whose first period begins with its activation."""
-    template = harness.box.add_template(
-        name="From activation", interval="P1M", subscriptionStartTrigger="activation"
-    )
+    template = harness.box.add_template(name="From activation", interval="P1M", subscriptionStartTrigger="activation")
     return replace(desired, template_id=template["id"])
 
 
@@ -594,9 +612,10 @@ def test_a_renewal_that_does_not_move_the_date_is_replaced_by_setting_it(
     harness: CryptlexHarness, desired: DesiredLicense
 ) -> None:
     observed = issued_by(harness, desired)
-    client = harness.backend._client
-    client.renew_license = client.get_license  # type: ignore[method-assign]
-    done = converge(harness, observed, applied=desired, desired=replace(desired, periods=3))
+    with behind(harness.box, change=without_renewal) as backend:
+        done = backend.converge(
+            observed, applied=desired, desired=replace(desired, periods=3), user_id="", is_retry=False
+        )
     assert done.snapshot is not None
     assert done.snapshot.expires_at is not None
     assert timedelta(days=58) <= done.snapshot.expires_at - observed.expires_at <= timedelta(days=63)

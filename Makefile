@@ -1,0 +1,65 @@
+# Needs Python 3.11 or newer, make and a package index. Everything else is installed into .venv.
+#
+#   make demo    a license out of a signed webhook, in one command
+#   make test    everything CI runs
+#   make run     web server and worker on this machine's embedded PostgreSQL
+#   make format  let ruff rewrite what it can
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Tools that load the settings must not read anybody's own configuration.
+IN_TESTS := DJANGO_SETTINGS_MODULE=tests.settings
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types pytest run format hooks clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+demo: $(VENV)/.installed
+	@$(BIN)/python manage.py demo
+
+test: lint types pytest
+
+lint: $(VENV)/.installed-dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(IN_TESTS) $(BIN)/python manage.py makemigrations --check --dry-run
+	@$(IN_TESTS) $(BIN)/python manage.py check --fail-level WARNING
+
+types: $(VENV)/.installed-dev
+	@SECRET_KEY=none DATABASE_URL=postgresql:///none ENV_FILE= $(BIN)/mypy
+
+pytest: $(VENV)/.installed-dev
+	@$(BIN)/pytest --numprocesses auto --dist worksteal --cov --cov-report term $(PYTEST_ARGS)
+
+run: $(VENV)/.installed
+	@$(BIN)/python manage.py migrate -v 0
+	@$(BIN)/python manage.py worker & trap "kill $$!" EXIT; $(BIN)/python manage.py serve
+
+format: $(VENV)/.installed-dev
+	@$(BIN)/ruff check --fix-only .
+	@$(BIN)/ruff format .
+
+hooks: $(VENV)/.installed-dev
+	@$(BIN)/pre-commit install
+
+# Removes what was installed and measured; var/ holds data and stays.
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .coverage .coverage.* htmlcov
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; $(PYTHON) is older. Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: requirements.txt | $(BIN)/python
+	@echo "Installing packages ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt requirements.txt | $(BIN)/python
+	@echo "Installing packages and tools ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $(VENV)/.installed $@

@@ -1,0 +1,20 @@
+"""One address, one view."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.urls import path
+
+from licensing_integration.stores.base import Delivery
+from licensing_integration.stores.fastspring.signature import verify
+
+
+def check_signature(request: HttpRequest) -> HttpResponse:
+    """200 for a signed delivery; ``InvalidSignature``, so 500, for any other."""
+    headers = {"x-fs-signature": request.headers.get("X-FS-Signature", "")}
+    verify(Delivery(body=request.body, headers=headers), settings.STORES[0]["webhook_secrets"])
+    return HttpResponse("verified")
+
+
+urlpatterns = [path("webhooks/fastspring/", check_signature)]

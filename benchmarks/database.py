@@ -1,0 +1,74 @@
+"""What the benchmarks ask of the database, and how they empty it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from benchmarks.errors import BenchmarkError
+from benchmarks.load import Result
+
+_KEPT = ("django_migrations", "django_content_type", "auth_permission")
+_TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> ALL(%s)"
+_PROGRESS = "SELECT count(*), count(*) FILTER (WHERE sync_state = 'settled') FROM licensing_integration_licenselink"
+_ISSUED = """
+SELECT p.external_id, extract(epoch FROM l.issued_at)
+  FROM licensing_integration_licenselink l JOIN licensing_integration_purchase p ON p.id = l.purchase_id
+ WHERE l.issued_at IS NOT NULL AND l.sync_state = 'settled' AND p.external_id LIKE %s
+"""
+
+
+@dataclass(frozen=True)
+class Database:
+    """The database at a libpq ``url``."""
+
+    url: str
+
+    def query(self, sql: str, *arguments: Any) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            cursor = connection.execute(sql, arguments)
+            return cursor.fetchall() if cursor.description else []
+
+    def empty(self) -> None:
+        """Forget everything but the migrations, and give the next measurement a quiet start."""
+        names = ", ".join(name for (name,) in self.query(_TABLES, list(_KEPT)))
+        self.query(f"TRUNCATE {names} RESTART IDENTITY CASCADE")
+        self.query("CHECKPOINT")
+
+    def version(self) -> str:
+        return str(self.query("SHOW server_version")[0][0]).split()[0]
+
+    def settings(self, *names: str) -> dict[str, str]:
+        return {name: str(self.query(f"SHOW {name}")[0][0]) for name in names}
+
+    def live_workers(self) -> int:
+        return int(self.query("SELECT count(*) FROM procrastinate_workers")[0][0])
+
+    def settled(self) -> int:
+        """License links that are as they should be."""
+        return int(self.query(_PROGRESS)[0][1])
+
+    def wait_for_licenses(self, count: int, *, seconds: float) -> None:
+        """Until that many links are settled, and none is not."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            total, settled = self.query(_PROGRESS)[0]
+            if settled == total and settled >= count:
+                return
+            time.sleep(0.2)
+        raise BenchmarkError(f"After {seconds:.0f} s only {self.settled()} of {count} licenses were settled.")
+
+    def issued_at(self, run: str) -> list[tuple[str, float]]:
+        """(order id, seconds since the epoch) of each license issued for the orders of a run."""
+        return [(order_id, float(moment)) for order_id, moment in self.query(_ISSUED, f"{run}%")]
+
+    def order_to_license_seconds(self, posted: Result, *, run: str) -> list[float]:
+        """From the moment an order's POST was due to its license's being recorded; one clock for both."""
+        due = {f"{run}{number:014d}": at for number, at in zip(posted.numbers, posted.due_at, strict=True)}
+        waits = [moment - due[order_id] for order_id, moment in self.issued_at(run) if order_id in due]
+        if len(waits) != len(due):
+            raise BenchmarkError(f"{len(due)} orders were posted, {len(waits)} have a license.")
+        return waits
