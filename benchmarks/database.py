@@ -14,6 +14,10 @@ from benchmarks.load import Result
 _KEPT = ("django_migrations", "django_content_type", "auth_permission")
 _TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> ALL(%s)"
 _PROGRESS = "SELECT count(*), count(*) FILTER (WHERE sync_state = 'settled') FROM licensing_integration_licenselink"
+# A job that is due in an hour is left alone; released, it wakes the workers as a new one would.
+_HOLD = "UPDATE procrastinate_jobs SET scheduled_at = now() + interval '1 hour' WHERE status = 'todo'"
+_RELEASE = "UPDATE procrastinate_jobs SET scheduled_at = NULL WHERE status = 'todo'"
+_WAKE = """SELECT pg_notify('procrastinate_any_queue_v1', '{"type": "job_inserted", "job_id": 1}')"""
 _ISSUED = """
 SELECT p.external_id, extract(epoch FROM l.issued_at)
   FROM licensing_integration_licenselink l JOIN licensing_integration_purchase p ON p.id = l.purchase_id
@@ -46,6 +50,16 @@ class Database:
 
     def live_workers(self) -> int:
         return int(self.query("SELECT count(*) FROM procrastinate_workers")[0][0])
+
+    def hold_jobs(self) -> None:
+        """Keep all waiting jobs from the workers that are about to be started."""
+        self.query(_HOLD)
+        self.query("VACUUM ANALYZE")
+        self.query("CHECKPOINT")
+
+    def release_jobs(self) -> None:
+        self.query(_RELEASE)
+        self.query(_WAKE)
 
     def settled(self) -> int:
         """License links that are as they should be."""

@@ -10,7 +10,7 @@ import asyncio
 import multiprocessing
 import resource
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -50,7 +50,7 @@ class Result:
     numbers: list[int] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     due_at: list[float] = field(default_factory=list)
-    refused: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
     first: float = float("inf")  # monotonic
     last: float = 0.0
     cpu_seconds: float = 0.0
@@ -106,7 +106,7 @@ def _merged(results: Sequence[Result]) -> Result:
         total.first, total.last = min(total.first, result.first), max(total.last, result.last)
         total.cpu_seconds += result.cpu_seconds
     if total.refused or not total.seconds:
-        raise BenchmarkError(f"{total.refused} requests were not answered with 200, {len(total.seconds)} were.")
+        raise BenchmarkError(f"Not every answer was 200: {len(total.seconds)} were, others {dict(total.refused)}.")
     return total
 
 
@@ -201,13 +201,13 @@ class _Generator:
             self._result.seconds.append(now - client.due)
             self._result.due_at.append(time.time() - (now - client.due))
         else:
-            self._result.refused += 1
+            self._result.refused[status.decode("latin-1")] += 1
         self._result.last = now
         self.next(client)
 
     def lost(self) -> None:
         """The server closed a connection it was asked to keep."""
-        self._result.refused += 1
+        self._result.refused["closed"] += 1
         self._open -= 1
         self._is_over = True
         self._finish_if_idle()
@@ -248,8 +248,10 @@ class _Client(asyncio.Protocol):
 
 
 def _content_length(head: bytes) -> int:
-    _, _, rest = head.lower().partition(b"content-length:")
-    return int(rest.partition(b"\r\n")[0] or 0)
+    _, found, rest = head.lower().partition(b"\r\ncontent-length:")
+    if not found:
+        raise BenchmarkError("The server did not say how long its answer is.")
+    return int(rest.partition(b"\r\n")[0])
 
 
 def _cpu_seconds() -> float:

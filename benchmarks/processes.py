@@ -55,6 +55,10 @@ class Child:
                 raise BenchmarkError(f"{self.name} did not start:\n{tail}")
             time.sleep(0.02)
 
+    def wait(self) -> int:
+        """Until it ends by itself; its exit code."""
+        return self._popen.wait(START_SECONDS)
+
     @property
     def tree(self) -> list[psutil.Process]:
         """The process and all its descendants."""

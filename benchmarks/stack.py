@@ -75,7 +75,9 @@ class Sandbox:
 
     def control(self, name: str, body: object = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
-        with urllib.request.urlopen(f"{self._url}/_control/{name}", data=data, timeout=60) as answer:
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{self._url}/_control/{name}", data=data, headers=headers)
+        with urllib.request.urlopen(request, timeout=60) as answer:
             text = answer.read()
         return json.loads(text) if text else None
 

@@ -25,7 +25,6 @@ class LicensingAdminSite(AdminSite):
     site_title = "Licensing Integration"
     index_title = "Licensing"
     index_template = "admin/licensing_integration/index.html"
-    enable_nav_sidebar = False
 
     def __init__(self, name: str = "admin") -> None:
         super().__init__(name)

@@ -74,6 +74,21 @@ def apply_lease_seconds() -> float:
     return float(settings.APPLY_LEASE_SECONDS)
 
 
+def retry_first_delay_seconds() -> float:
+    """How long after a first failure a call is tried again; every further failure doubles it."""
+    return float(settings.RETRY_FIRST_DELAY_SECONDS)
+
+
+def settling_seconds() -> float:
+    """A license server may show a new license in its lists only after a while; an earlier look could miss it."""
+    return float(settings.SETTLING_SECONDS)
+
+
+def sweep_grace_seconds() -> float:
+    """How long a job that is on its way is waited for before the sweep looks after its row."""
+    return float(settings.SWEEP_GRACE_SECONDS)
+
+
 def _store(config: Mapping[str, Any]) -> StoreConfig:
     webhook_secrets = tuple(Secret(secret) for secret in config.get("webhook_secrets", ()))
     password = Secret(config.get("api_password", ""))

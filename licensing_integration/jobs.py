@@ -6,8 +6,10 @@ imported, so that services never depend on tasks.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
+from django.db import connection
 from procrastinate.contrib.django import app
 from procrastinate.jobs import Job
 
@@ -22,10 +24,31 @@ QUEUE = "default"
 BULK_PRIORITY = -10
 LINKS_PER_JOB = 5
 
+_TAKE_EVENTS = """
+DELETE FROM procrastinate_jobs WHERE id = (
+    SELECT id FROM procrastinate_jobs
+     WHERE status = 'todo' AND task_name = %(task)s AND queue_name = %(queue)s
+       AND (scheduled_at IS NULL OR scheduled_at <= now())
+     ORDER BY priority DESC, id LIMIT 1 FOR UPDATE SKIP LOCKED
+) RETURNING args ->> 'event_ids'
+"""
+
 
 def enqueue_events(event_ids: Sequence[int]) -> None:
     """Translate, plan and apply these webhook events, one job each."""
     _defer(PROCESS_EVENTS, [{"event_ids": [event_id]} for event_id in event_ids], priority=0)
+
+
+def take_waiting_events() -> list[int]:
+    """Take over the events of the next waiting job, for a worker that has just finished one; empty if there is none.
+
+    Under load this saves the queue's own cost of a job, about 3 ms of CPU. Nothing can be lost: if we are killed with
+    the job gone, the sweep finds the events on their rows.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_TAKE_EVENTS, {"task": PROCESS_EVENTS, "queue": QUEUE})
+        row = cursor.fetchone()
+    return list(json.loads(row[0])) if row else []
 
 
 def enqueue_links(link_ids: Sequence[int]) -> None:

@@ -13,6 +13,7 @@ from licensing_integration.services.sweep import sweep
 @app.task(name=jobs.PROCESS_EVENTS, queue=jobs.QUEUE)
 def process_events_task(event_ids: list[int]) -> None:
     pipeline.process_events(event_ids)
+    pipeline.drain_inbox()
 
 
 @app.task(name=jobs.APPLY_LINKS, queue=jobs.QUEUE)

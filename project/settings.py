@@ -48,6 +48,13 @@ def _number(name: str, *, default: float, least: float = 0) -> float:
     return number
 
 
+def _whole_number(name: str, *, default: int, least: int = 0) -> int:
+    number = _number(name, default=default, least=least)
+    if number != int(number):
+        raise ImproperlyConfigured(f"{name} must be a whole number, not {number:g}.")
+    return int(number)
+
+
 def _list(name: str) -> list[str]:
     return [part.strip() for part in env.str(name, default="").split(",") if part.strip()]
 
@@ -108,7 +115,7 @@ def _license_server(name: str, backend: str) -> dict[str, Any]:
         "backend": backend,
         "base_url": env.str(f"{prefix}_WEB_API_BASE_URL", default=default_url),
         "access_token": _secret(f"{prefix}_ACCESS_TOKEN"),
-        "request_limit": int(_number(f"{prefix}_REQUEST_LIMIT", default=50)),
+        "request_limit": _whole_number(f"{prefix}_REQUEST_LIMIT", default=50),
         "request_window_seconds": _number(f"{prefix}_REQUEST_WINDOW_SECONDS", default=5.0, least=0.001),
         "adopt": env.str(f"{prefix}_ADOPT", default="auto"),
     }
@@ -149,8 +156,12 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # -- Stores, license servers and how we work ---------------------------------------------------------------------------
 STORES = [_store(name, slug) for name, slug in _named("STORES", default="fastspring=fastspring")]
 LICENSE_SERVERS = [_license_server(name, slug) for name, slug in _named("LICENSE_SERVERS", default="cryptlex=cryptlex")]
-WEBHOOK_MAX_BYTES = int(_number("WEBHOOK_MAX_BYTES", default=5_000_000, least=1))
+WEBHOOK_MAX_BYTES = _whole_number("WEBHOOK_MAX_BYTES", default=5_000_000, least=1)
+DATA_UPLOAD_MAX_MEMORY_SIZE = WEBHOOK_MAX_BYTES  # Django would refuse anything above 2.5 MB
 APPLY_LEASE_SECONDS = _number("APPLY_LEASE_SECONDS", default=120, least=1)
+RETRY_FIRST_DELAY_SECONDS = _number("RETRY_FIRST_DELAY_SECONDS", default=5)
+SETTLING_SECONDS = _number("SETTLING_SECONDS", default=10)
+SWEEP_GRACE_SECONDS = _number("SWEEP_GRACE_SECONDS", default=15)
 
 # -- Django ------------------------------------------------------------------------------------------------------------
 DEBUG = _flag("DEBUG", default=False)
@@ -167,7 +178,7 @@ BEHIND_HTTPS_PROXY = _flag("BEHIND_HTTPS_PROXY", default=False)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_HTTPS_PROXY else None
 SECURE_SSL_REDIRECT = BEHIND_HTTPS_PROXY
 SECURE_REDIRECT_EXEMPT = [r"^health/"]  # asked from inside, without the proxy
-SECURE_HSTS_SECONDS = int(_number("SECURE_HSTS_SECONDS", default=3600)) if BEHIND_HTTPS_PROXY else 0
+SECURE_HSTS_SECONDS = _whole_number("SECURE_HSTS_SECONDS", default=3600) if BEHIND_HTTPS_PROXY else 0
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_HTTPS_PROXY
 
 INSTALLED_APPS = [
@@ -259,5 +270,6 @@ LOGGING = {
     "loggers": {
         "django": {"handlers": [], "level": "NOTSET", "propagate": True},
         "procrastinate": {"level": "WARNING"},  # at INFO it writes several lines per job, with the job's arguments
+        "psycopg.pool": {"level": "ERROR"},  # several warnings per second while the database is away; ours says it once
     },
 }

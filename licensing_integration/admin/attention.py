@@ -33,11 +33,10 @@ class AttentionFilter(admin.SimpleListFilter):
         return [("any", "Yes, for any reason"), *((concern.slug, concern.label) for concern in concerns)]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        if not self.value():
-            return queryset
         if self.value() == "any":
             return queryset.filter(_ANY[queryset.model]())
-        return queryset.filter(next(c.condition for c in attention.concerns_of(queryset.model) if c.slug == self.value()))
+        conditions = {concern.slug: concern.condition for concern in attention.concerns_of(queryset.model)}
+        return queryset.filter(conditions.get(self.value() or "", Q()))
 
 
 def _list_url(concern: attention.Concern) -> str:

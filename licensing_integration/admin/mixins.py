@@ -30,6 +30,10 @@ class CappedPaginator(Paginator):
     def count(self) -> int:
         return self.object_list[:MOST_COUNTED].count()
 
+    @property
+    def is_capped(self) -> bool:
+        return self.count >= MOST_COUNTED
+
 
 class ReasonForm(forms.Form):
     """The one thing every intervention needs."""

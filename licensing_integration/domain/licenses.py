@@ -14,9 +14,10 @@ from licensing_integration.domain.outcomes import ExpiryMode, LicenseState
 class DesiredLicense:
     """What one license should look like on its server; computed by planning, absolute, safe to apply twice.
 
-    ``expires_at`` counts with ``ExpiryMode.PAID_THROUGH`` only. ``periods`` counts with ``ExpiryMode.INTERVAL`` only:
-    the number of paid periods, the first one included (0 while on trial); issuing gives the first. ``interval``: ISO
-    8601 duration, empty = the template's.
+    ``expires_at`` counts with ``ExpiryMode.PAID_THROUGH``; with ``INTERVAL`` only when the license had its end from a
+    date before (a trial, an override). ``periods`` counts with ``ExpiryMode.INTERVAL`` only: the number of paid
+    periods, the first one included (0 while on trial); issuing gives the current one. ``interval``: ISO 8601 duration,
+    empty = the template's.
     ``activations`` / ``floating_clients``: ``None`` = the template's. ``vendor_metadata`` is what the license server
     vendor's own store integration writes (and searches), for example ``{"fastspring_subscription_id": "…"}``.
     ``metadata`` is written on issue only, beside ``vendor_metadata`` and the slot reference.

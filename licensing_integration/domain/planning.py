@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -75,18 +75,25 @@ class ItemPlan:
     slots: tuple[SlotPlan, ...] = ()
     review_at: datetime | None = None
     returned_quantity: int = 0
+    is_adoptable: bool = False
     waiting_reason: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ItemContext:
-    """Everything besides the purchase that planning an item needs. ``existing``: unit → its override, for the slots
-    that exist already. ``vendor_metadata``: what the vendor's own integration would write on the license."""
+    """Everything besides the purchase that planning an item needs.
+
+    ``existing``: unit → its override, for the slots that exist already. ``is_adoptable``: licenses may exist that we
+    did not make. ``vendor_metadata``: what the vendor's own integration would write on the license to find it again;
+    ``metadata``: what else it would write.
+    """
 
     terms: Terms
     policies: Policies
     existing: Mapping[int, Override | None] = field(default_factory=dict)
+    is_adoptable: bool = False
     vendor_metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 def items_of(state: PurchaseState) -> Mapping[str, ItemFact]:
@@ -111,7 +118,7 @@ def judge(state: PurchaseState, policies: Policies, *, first_seen_at: datetime, 
         return Standing(state=LicenseState.ABSENT, reason="The order itself has not arrived yet.", is_waiting=True)
     if state.status in {PurchaseStatus.PENDING, PurchaseStatus.NOT_PAID}:
         return Standing(state=LicenseState.ABSENT, reason="The order is not paid.")
-    if state.status is PurchaseStatus.ENDED:
+    if state.status is PurchaseStatus.ENDED and policies.ended_action is not EndAction.LEAVE:
         return Standing(state=_END_STATES[policies.ended_action], reason="The subscription has ended.")
     if not state.is_confirmed and now < first_seen_at + ORDER_WAIT:
         return Standing(
@@ -132,8 +139,11 @@ def judge(state: PurchaseState, policies: Policies, *, first_seen_at: datetime, 
 def plan_item(
     state: PurchaseState, item: ItemFact, context: ItemContext, *, first_seen_at: datetime, now: datetime
 ) -> ItemPlan:
-    """The wanted state of every slot of one item, existing or to be made. A slot that is absent and was never made
-    is left out."""
+    """The wanted state of every slot of one item, existing or to be made.
+
+    A slot that was never made is left out when it is to be absent or its subscription has ended, except when there may
+    be a license of somebody else's making to take away.
+    """
     standing = judge(state, context.policies, first_seen_at=first_seen_at, now=now)
     if standing.is_waiting:
         return ItemPlan(review_at=standing.review_at, waiting_reason=standing.reason)
@@ -145,25 +155,46 @@ def plan_item(
         for unit in range(1, last_unit + 1)
     ]
     return ItemPlan(
-        slots=tuple(s for s in slots if s.unit in context.existing or s.desired.state is not LicenseState.ABSENT),
+        slots=tuple(slot for slot in slots if slot.unit in context.existing or _is_worth_making(slot, state, context)),
         review_at=_earliest(standing.review_at, *_override_ends(context, now)),
         returned_quantity=returned,
+        is_adoptable=context.is_adoptable,
     )
+
+
+def _is_worth_making(slot: SlotPlan, state: PurchaseState, context: ItemContext) -> bool:
+    if state.status is PurchaseStatus.ENDED:
+        return context.is_adoptable and slot.desired.state is not LicenseState.ACTIVE
+    return slot.desired.state is not LicenseState.ABSENT
 
 
 def returned_quantity(state: PurchaseState, item: ItemFact) -> int:
     """How many units of ``item`` were refunded. Of a subscription only the current period's refund counts: a later
-    charge pays for the licenses again."""
-    order_id = state.current_order_id if item.line == MAIN_LINE else item.order_id or state.initial_order_id
-    relevant = (r for r in state.returns.values() if r.order_id == order_id)
-    return min(item.quantity, sum(_returned_units(r, item) for r in relevant))
+    charge pays for the licenses again, those of the add-ons bought with it included."""
+    order_id = _paying_order_id(state, item)
+    alike = [other for other in items_of(state).values() if other.product == item.product]
+    lines = sorted((i for i in alike if _paying_order_id(state, i) == order_id), key=lambda i: (len(i.line), i.line))
+    refunds = [refund for refund in state.returns.values() if refund.order_id == order_id]
+    # A refund names products, not lines: where a product stands on several lines, the last line gives back first.
+    elsewhere = sum(other.quantity for other in lines[lines.index(item) + 1 :]) if len(lines) > 1 else 0
+    returned = sum(_returned_units(refund, item, lines, state.subscription_id) for refund in refunds)
+    return min(item.quantity, max(0, returned - elsewhere))
 
 
-def _returned_units(refund: Return, item: ItemFact) -> int:
-    lines = [line for line in refund.lines if line.product == item.product]
-    if refund.is_whole_order or any(line.is_full for line in lines):
-        return item.quantity
-    return sum(line.quantity for line in lines if not _is_money_only(line.amount, line.quantity, item))
+def _paying_order_id(state: PurchaseState, item: ItemFact) -> str:
+    is_renewed = item.line == MAIN_LINE or item.order_id in {"", state.initial_order_id}
+    return state.current_order_id if is_renewed else item.order_id
+
+
+def _returned_units(refund: Return, item: ItemFact, lines: Sequence[ItemFact], subscription_id: str) -> int:
+    """Units of ``item``'s product that a refund gave back, on all its ``lines`` together."""
+    bought = sum(line.quantity for line in lines)
+    if refund.is_whole_order:
+        return bought
+    returned = [r for r in refund.lines if r.product == item.product and r.subscription_id in {"", subscription_id}]
+    if len(lines) == 1 and any(line.is_full for line in returned):
+        return bought
+    return sum(r.quantity for r in returned if r.is_full or not _is_money_only(r.amount, r.quantity, item))
 
 
 def _is_money_only(amount: float | None, quantity: int, item: ItemFact) -> bool:
@@ -196,6 +227,7 @@ def _active_reason(state: PurchaseState) -> str:
         PurchaseStatus.CANCELED: f"Canceled; paid{until}.",
         PurchaseStatus.OVERDUE: "The payment is overdue; the policy says only to log it.",
         PurchaseStatus.PAUSED: "Paused; the policy says to ignore it.",
+        PurchaseStatus.ENDED: "The subscription has ended; the policy says to let the license run out.",
     }
     return words.get(state.status, f"Paid{until}.")
 
@@ -260,24 +292,31 @@ def _desired(
         entitlement_set_id=terms.entitlement_set_id,
         max_release_version=terms.max_release_version,
         vendor_metadata=context.vendor_metadata,
+        metadata=context.metadata,
     )
 
 
 def _expiry(state: PurchaseState, context: ItemContext) -> tuple[ExpiryMode, datetime | None]:
     """The expiry to ask for. Where the store told no date, the license template decides until it does; a trial ends
-    on its own date whatever the interval."""
+    on its own date whatever the interval. In interval mode the date only says where to go on after a trial."""
     mode = context.terms.expiry
-    paid_through = state.subscription.paid_through if state.subscription else None
-    is_trial = state.status is PurchaseStatus.TRIAL and paid_through is not None
-    if mode is not ExpiryMode.PAID_THROUGH and not (mode is ExpiryMode.INTERVAL and is_trial):
+    if mode not in {ExpiryMode.PAID_THROUGH, ExpiryMode.INTERVAL}:
         return mode, None
-    if paid_through is None:
-        return ExpiryMode.TEMPLATE, None
-    expires_at = paid_through + timedelta(days=context.policies.extra_days)
+    expires_at = _paid_through_date(state, context.policies)
+    if mode is ExpiryMode.INTERVAL and (state.status is not PurchaseStatus.TRIAL or expires_at is None):
+        return mode, expires_at
+    return (ExpiryMode.PAID_THROUGH, expires_at) if expires_at else (ExpiryMode.TEMPLATE, None)
+
+
+def _paid_through_date(state: PurchaseState, policies: Policies) -> datetime | None:
+    """The end of what is paid for, with the policy's extra days; never before overdue grace ends, which would be worth
+    nothing if the license ran out first."""
+    if state.subscription is None or state.subscription.paid_through is None:
+        return None
+    expires_at = state.subscription.paid_through + timedelta(days=policies.extra_days)
     if state.status is PurchaseStatus.OVERDUE and state.overdue_since:
-        # Grace would be worth nothing if the license ran out before it.
-        expires_at = max(expires_at, state.overdue_since + timedelta(days=context.policies.overdue_grace_days))
-    return ExpiryMode.PAID_THROUGH, expires_at
+        expires_at = max(expires_at, state.overdue_since + timedelta(days=policies.overdue_grace_days))
+    return expires_at
 
 
 def _overridden(desired: DesiredLicense, override: Override) -> DesiredLicense:

@@ -7,7 +7,7 @@ of delivery ends in the same state.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
@@ -27,6 +27,7 @@ from licensing_integration.domain.facts import (
 from licensing_integration.domain.outcomes import PurchaseKind, PurchaseStatus
 
 MAIN_LINE = "main"
+_TRIAL = PurchaseStatus.TRIAL
 
 _ORDER_RANK = {
     PurchaseStatus.UNKNOWN: 0,
@@ -79,9 +80,11 @@ class PurchaseState:
     subscription: Subscription | None = None
     version: Version | None = None
     items: Mapping[str, ItemFact] = field(default_factory=dict)
+    item_versions: Mapping[str, Version] = field(default_factory=dict)  # of a subscription's add-ons
     customer: Customer | None = None
     customer_version: Version | None = None
     customer_is_buyer: bool = False
+    subscription_id: str = ""  # empty for an order
     initial_order_id: str = ""
     reference: str = ""
     charges: Mapping[str, Charge] = field(default_factory=dict)
@@ -90,6 +93,7 @@ class PurchaseState:
     overdue_sequence: int = 0
     overdue_since: datetime | None = None
     is_confirmed: bool = False
+    began_as_trial: bool = False
 
     @property
     def status(self) -> PurchaseStatus:
@@ -111,14 +115,16 @@ class PurchaseState:
     @property
     def paid_periods(self) -> int:
         """Paid periods, the first included; prorations and repeated charges of one period do not count twice. A trial
-        has paid for none.
+        has paid for none, and the order that began it never does, whatever it looks like when it is resent later.
 
         The span from the first to the last paid period heals a charge event that was lost on the way.
         """
-        paid = {c.sequence or 0 for c in self.charges.values() if not c.is_proration}
+        paid = [c for c in self.charges.values() if not (c.is_proration or (c.is_initial and self.began_as_trial))]
         if not paid:
             return 0 if self.status is PurchaseStatus.TRIAL else 1
-        return max(paid) - min(paid) + 1
+        known = {charge.sequence for charge in paid if charge.sequence is not None}
+        span = max(known) - min(known) + 1 if known else 0
+        return max(span, len(known) + sum(charge.sequence is None for charge in paid))
 
     @property
     def current_order_id(self) -> str:
@@ -153,13 +159,12 @@ def fold(state: PurchaseState, fact: PurchaseFact, *, event_id: str) -> Purchase
             return state
 
 
-def absorb(state: PurchaseState, other: PurchaseState) -> PurchaseState:
-    """``state`` with the refunds and disputes of ``other``, a placeholder made by an event that overtook the order."""
-    return replace(
-        state,
-        returns={**other.returns, **state.returns},
-        disputes={**other.disputes, **state.disputes},
-    )
+def absorb(state: PurchaseState, other: PurchaseState, *, order_id: str) -> PurchaseState:
+    """``state`` with the refunds and disputes of an order that ``other`` learned of first: another purchase of that
+    order, or a placeholder made by an event that overtook it."""
+    returns = {name: refund for name, refund in other.returns.items() if refund.order_id == order_id}
+    disputes = {name: dispute for name, dispute in other.disputes.items() if dispute.order_id == order_id}
+    return replace(state, returns={**returns, **state.returns}, disputes={**disputes, **state.disputes})
 
 
 def is_stale(state: PurchaseState, fact: PurchaseFact, *, event_id: str) -> bool:
@@ -196,13 +201,16 @@ def _fold_subscription(state: PurchaseState, fact: SubscriptionFact, event_id: s
     version = _version_of(fact, event_id)
     state = _learn_customer(state, fact.customer, is_buyer=fact.customer_is_buyer, version=version)
     state = _learn_overdue(state, fact)
+    state = _learn_add_ons(state, fact.add_ons, version)
+    is_add_on_order = bool(fact.add_ons) and fact.snapshot is None
     state = replace(
         state,
-        items={**state.items, **{item.line: item for item in fact.add_ons}},
         charges=_with_charge(state.charges, fact.charge),
-        initial_order_id=state.initial_order_id or (fact.order_id if not fact.add_ons or fact.snapshot else ""),
-        reference=state.reference or ("" if _is_renewal(fact.charge) else fact.reference),
+        subscription_id=fact.subscription_id,
+        initial_order_id=state.initial_order_id or ("" if is_add_on_order else fact.order_id),
+        reference=state.reference or ("" if is_add_on_order or _is_renewal(fact.charge) else fact.reference),
         is_confirmed=state.is_confirmed or fact.is_confirmed,
+        began_as_trial=state.began_as_trial or (fact.snapshot is not None and fact.snapshot.status is _TRIAL),
     )
     if fact.snapshot is None or version.is_older_than(state.version):
         return state
@@ -214,7 +222,29 @@ def _is_renewal(charge: Charge | None) -> bool:
 
 
 def _with_charge(charges: Mapping[str, Charge], charge: Charge | None) -> Mapping[str, Charge]:
-    return charges if charge is None or not charge.order_id else {**charges, charge.order_id: charge}
+    if charge is None or not charge.order_id:
+        return charges
+    known = charges.get(charge.order_id)
+    return {**charges, charge.order_id: _merged(known, charge) if known else charge}
+
+
+def _merged(one: Charge, other: Charge) -> Charge:
+    """The same charge told twice, once perhaps with less detail: what either says counts."""
+    sequences = [charge.sequence for charge in (one, other) if charge.sequence is not None]
+    return Charge(
+        order_id=one.order_id,
+        sequence=min(sequences, default=None),
+        is_proration=one.is_proration or other.is_proration,
+        is_initial=one.is_initial or other.is_initial,
+    )
+
+
+def _learn_add_ons(state: PurchaseState, add_ons: Iterable[ItemFact], version: Version) -> PurchaseState:
+    newer = {i.line: i for i in add_ons if not version.is_older_than(state.item_versions.get(i.line))}
+    if not newer:
+        return state
+    versions = {**state.item_versions, **dict.fromkeys(newer, version)}
+    return replace(state, items={**state.items, **newer}, item_versions=versions)
 
 
 def _learn_overdue(state: PurchaseState, fact: SubscriptionFact) -> PurchaseState:
@@ -232,13 +262,15 @@ def _learn_overdue(state: PurchaseState, fact: SubscriptionFact) -> PurchaseStat
 def _learn_customer(
     state: PurchaseState, customer: Customer | None, *, is_buyer: bool, version: Version
 ) -> PurchaseState:
-    """The buyer typed into the checkout wins over account data, which may be older; then the newest wins."""
-    if customer is None or not customer.email:
-        return state if state.customer or customer is None else replace(state, customer=customer)
-    known = state.customer_version
-    incoming_rank = (is_buyer, version.occurred_at, version.event_id)
-    if known and incoming_rank < (state.customer_is_buyer, known.occurred_at, known.event_id):
+    """Somebody with an e-mail address wins over nobody in particular; the buyer typed into the checkout over account
+    data, which may be older; then the newest wins."""
+    if customer is None:
         return state
+    incoming_rank = (bool(customer.email), is_buyer, version.occurred_at, version.event_id)
+    if state.customer and (known := state.customer_version):
+        known_rank = (bool(state.customer.email), state.customer_is_buyer, known.occurred_at, known.event_id)
+        if incoming_rank < known_rank:
+            return state
     return replace(state, customer=customer, customer_is_buyer=is_buyer, customer_version=version)
 
 

@@ -17,11 +17,13 @@ class HistoryEntry(models.Model):
     """One thing that happened to a license (``link`` set) or to its purchase, and why: an event, a staff member, or the
     clock (neither set). Append-only: saving again or deleting raises ``TypeError``."""
 
-    purchase = models.ForeignKey(Purchase, on_delete=models.CASCADE, related_name="history")
-    link = models.ForeignKey(LicenseLink, on_delete=models.CASCADE, null=True, blank=True, related_name="history")
+    purchase = models.ForeignKey(Purchase, on_delete=models.CASCADE, related_name="history", db_index=False)
+    link = models.ForeignKey(
+        LicenseLink, on_delete=models.CASCADE, null=True, blank=True, related_name="history", db_index=False
+    )
     event = models.ForeignKey(WebhookEvent, on_delete=models.SET_NULL, null=True, blank=True, related_name="history")
     user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
     )
     kind = models.CharField(max_length=50)
     sentence = models.TextField()

@@ -39,7 +39,7 @@ class WebhookEvent(models.Model):
             ("bulk_replay_webhookevent", "Can replay many webhook events at once"),
         ]
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["store", "external_id"], name="one_row_per_event"),
+            models.UniqueConstraint(fields=["external_id", "store"], name="one_row_per_event"),
         ]
         indexes: ClassVar = [
             models.Index(fields=["id"], name="waiting_events", condition=models.Q(state=EventState.RECEIVED)),
@@ -50,7 +50,6 @@ class WebhookEvent(models.Model):
             ),
             models.Index(fields=["state", "-id"], name="events_by_verdict"),
             models.Index(fields=["event_type", "-id"], name="events_by_type"),
-            models.Index(fields=["external_id"], name="events_by_external_id"),
         ]
 
     def __str__(self) -> str:

@@ -26,10 +26,10 @@ class LicenseLink(models.Model):
     last changed ``desired``.
     """
 
-    item = models.ForeignKey(PurchaseItem, on_delete=models.CASCADE, related_name="links")
+    item = models.ForeignKey(PurchaseItem, on_delete=models.CASCADE, related_name="links", db_index=False)
     purchase = models.ForeignKey(Purchase, on_delete=models.CASCADE, related_name="links")
     unit = models.PositiveIntegerField()
-    reference = models.CharField("slot reference", max_length=600, unique=True)
+    reference = models.CharField("slot reference", max_length=600)
     server = models.CharField("license server", max_length=50)
     external_id = models.CharField("license id", max_length=100, blank=True)
     key = models.CharField("license key", max_length=256, blank=True)
@@ -57,7 +57,7 @@ class LicenseLink(models.Model):
     override_until = models.DateTimeField(null=True, blank=True)
     override_reason = models.TextField(blank=True, default="")
     override_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
     )
     issued_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -88,7 +88,6 @@ class LicenseLink(models.Model):
             models.Index(fields=["key"], name="links_by_key"),
             models.Index(Right("key", 6), name="links_by_key_ending"),
             models.Index(fields=["state", "-id"], name="links_by_state"),
-            models.Index(fields=["sync_state", "-id"], name="links_by_sync_state"),
         ]
 
     def __str__(self) -> str:
@@ -122,8 +121,11 @@ class RequestBudget(models.Model):
     ``grants`` is a ring of as many moments as the window allows calls, oldest first.
     """
 
-    server = models.CharField(max_length=50, unique=True)
+    server = models.CharField(max_length=50)
     grants = ArrayField(models.DateTimeField())
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["server"], name="one_budget_per_server")]
 
     def __str__(self) -> str:
         return f"request budget of {self.server}"

@@ -38,12 +38,11 @@ class Purchase(models.Model):
             ("close_disputes_purchase", "Can close the disputes of a purchase"),
         ]
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["store", "kind", "external_id"], name="one_row_per_purchase"),
+            models.UniqueConstraint(fields=["external_id", "store", "kind"], name="one_row_per_purchase"),
         ]
         indexes: ClassVar = [
             models.Index(fields=["customer_email"], name="purchases_by_email"),
             models.Index(fields=["reference"], name="purchases_by_reference"),
-            models.Index(fields=["external_id"], name="purchases_by_store_id"),
             models.Index(fields=["status", "-id"], name="purchases_by_status"),
             models.Index(fields=["review_at"], name="purchases_to_review", condition=models.Q(review_at__isnull=False)),
             models.Index(fields=["id"], name="purchases_with_attention", condition=~models.Q(attention="")),
@@ -65,9 +64,8 @@ class PurchaseAlias(models.Model):
     class Meta:
         verbose_name_plural = "purchase aliases"
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["store", "kind", "value", "purchase"], name="one_row_per_alias"),
+            models.UniqueConstraint(fields=["value", "store", "kind", "purchase"], name="one_row_per_alias"),
         ]
-        indexes: ClassVar = [models.Index(fields=["value"], name="aliases_by_value")]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.value}"
@@ -77,7 +75,7 @@ class PurchaseItem(models.Model):
     """One product in a purchase. ``terms`` are pinned when its slots are first planned: what a license is does not
     change because somebody edits the mapping later. ``problem`` says why the item waits, empty if it does not."""
 
-    purchase = models.ForeignKey(Purchase, on_delete=models.CASCADE, related_name="items")
+    purchase = models.ForeignKey(Purchase, on_delete=models.CASCADE, related_name="items", db_index=False)
     store = models.CharField(max_length=50)
     line = models.CharField(max_length=250)
     product = models.CharField(max_length=200)
@@ -85,7 +83,9 @@ class PurchaseItem(models.Model):
     quantity = models.PositiveIntegerField(default=1)
     returned_quantity = models.PositiveIntegerField(default=0)
     attributes = models.JSONField(default=dict)
-    mapping = models.ForeignKey(ProductMapping, on_delete=models.SET_NULL, null=True, blank=True, related_name="items")
+    mapping = models.ForeignKey(
+        ProductMapping, on_delete=models.SET_NULL, null=True, blank=True, related_name="items", db_index=False
+    )
     terms = models.JSONField(null=True, blank=True)
     problem = models.TextField(blank=True, default="")
     failure_mode = models.CharField(max_length=20, choices=choices(FailureMode), blank=True, default=FailureMode.NONE)

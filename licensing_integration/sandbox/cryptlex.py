@@ -9,13 +9,12 @@ in memory. It never stands in for the real service: nothing outside tests, demo 
 
 from __future__ import annotations
 
-import copy
 import json
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from licensing_integration.sandbox.cryptlex_call import Call, Operation, SandboxOptions
 from licensing_integration.sandbox.cryptlex_catalog import (
@@ -136,14 +135,22 @@ class CryptlexSandbox:
     @property
     def licenses(self) -> list[dict[str, Any]]:
         """Every license as the API shows it, oldest first; copies."""
-        with self._lock:
-            return copy.deepcopy([record.shown for record in self._store.licenses])
+        return self._copies("licenses")
 
     @property
     def users(self) -> list[dict[str, Any]]:
         """Every user as the API shows it, oldest first; copies."""
+        return self._copies("users")
+
+    def dump(self, what: Literal["licenses", "users"]) -> bytes:
+        """All of them as a JSON array; many times faster than copying a large account."""
         with self._lock:
-            return copy.deepcopy([record.shown for record in self._store.users])
+            collection = self._store.licenses if what == "licenses" else self._store.users
+            return json_reply(200, [record.shown for record in collection]).body
+
+    def _copies(self, what: Literal["licenses", "users"]) -> list[dict[str, Any]]:
+        copies: list[dict[str, Any]] = json.loads(self.dump(what))
+        return copies
 
     # What happened ---------------------------------------------------------------------------------------------------
 

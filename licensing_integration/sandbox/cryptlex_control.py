@@ -38,8 +38,8 @@ class Control:
     def __init__(self, box: CryptlexSandbox) -> None:
         self._box = box
         self._actions: dict[tuple[str, str], Callable[[HttpRequest], Any]] = {
-            ("GET", "/_control/licenses"): lambda request: box.licenses,
-            ("GET", "/_control/users"): lambda request: box.users,
+            ("GET", "/_control/licenses"): lambda request: Reply(status=200, body=box.dump("licenses")),
+            ("GET", "/_control/users"): lambda request: Reply(status=200, body=box.dump("users")),
             ("GET", "/_control/requests/count"): lambda request: box.request_counts,
             ("POST", "/_control/requests/clear"): lambda request: box.clear_requests(),
             ("GET", "/_control/faults"): lambda request: [asdict(entry) for entry in box.faults.pending],
@@ -57,7 +57,8 @@ class Control:
         if action is None:
             return json_reply(404, {"message": "No such control."})
         try:
-            return json_reply(200, action(request))
+            result = action(request)
+            return result if isinstance(result, Reply) else json_reply(200, result)
         except ApiError as problem:
             return json_reply(problem.status, {"message": problem.message})
         except (TypeError, ValueError, KeyError, AttributeError) as problem:

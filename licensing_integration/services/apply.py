@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import DatabaseError, IntegrityError, connection, transaction
+from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from licensing_integration import conf
 from licensing_integration.domain.facts import Customer
 from licensing_integration.domain.licenses import DesiredLicense, LicenseSnapshot
-from licensing_integration.domain.outcomes import ExpiryMode, FailureMode, LicenseState, SyncState
+from licensing_integration.domain.outcomes import FailureMode, LicenseState, SyncState
 from licensing_integration.exceptions import PermanentRemoteError, RemoteError, TransientRemoteError
 from licensing_integration.http import call_deadline
 from licensing_integration.license_servers.base import LicenseServerBackend
@@ -85,8 +85,8 @@ def apply_link(link_id: int) -> None:
         try:
             outcome = _converge(link)
             is_settled = _record_success(link, outcome)
-        except DatabaseError:
-            raise  # our own database: the lease runs out and the sweep tries again
+        except (OperationalError, InterfaceError):
+            raise  # our own database is away: the lease runs out and the sweep tries again
         except Exception as error:
             _record_failure(link, error)
             return
@@ -131,14 +131,7 @@ def _issue(link: LicenseLink, backend: LicenseServerBackend, desired: DesiredLic
     sentence = f"Issued license …{snapshot.key[-6:]} on {link.server}{_until(snapshot)}. {link.reason}"
     if not user_id:
         sentence += " The store gave no e-mail address, so the license belongs to no user."
-    return _Outcome(applied=_as_issued(desired), snapshot=snapshot, entries=(("license.issued", sentence),))
-
-
-def _as_issued(desired: DesiredLicense) -> DesiredLicense:
-    """A new license has its first period only; further paid periods are renewals."""
-    if desired.expiry is ExpiryMode.INTERVAL:
-        return replace(desired, periods=min(desired.periods, 1))
-    return desired
+    return _Outcome(applied=desired, snapshot=snapshot, entries=(("license.issued", sentence),))
 
 
 def _adoptable(link: LicenseLink, backend: LicenseServerBackend, desired: DesiredLicense) -> LicenseSnapshot | None:
@@ -156,10 +149,11 @@ def _adoptable(link: LicenseLink, backend: LicenseServerBackend, desired: Desire
 def _adopt(
     link: LicenseLink, backend: LicenseServerBackend, desired: DesiredLicense, found: LicenseSnapshot
 ) -> _Outcome:
-    """Take over a license that exists: made by an attempt whose answer was lost, or by the vendor's integration. One
-    made by ourselves has its first period only; what others made is taken to have the periods paid so far."""
+    """Take over a license that exists: made by an attempt whose answer was lost, or by the vendor's integration. It is
+    taken to have the periods paid so far, except that ours has those of the attempt that made it."""
     is_ours = link.reference in found.metadata.values()
-    goal = _as_issued(desired) if is_ours else desired
+    tried = from_json(link.applied, DesiredLicense) if link.applied else desired
+    goal = replace(desired, periods=min(desired.periods, tried.periods)) if is_ours else desired
     user_id, _ = _user_id(link.server, backend, desired.customer)
     result = backend.converge(found, applied=None, desired=goal, user_id=user_id, is_retry=True)
     origin = "made by an earlier attempt" if is_ours else "found on the server"
@@ -353,7 +347,7 @@ def _jsonb(value: object) -> str:
     return json.dumps(value)
 
 
-def _execute(sql: str, arguments: dict[str, object]) -> tuple[Any, ...] | None:
+def _execute(sql: str, arguments: dict[str, Any]) -> tuple[Any, ...] | None:
     with connection.cursor() as cursor:
         cursor.execute(sql, arguments)
         row: tuple[Any, ...] | None = cursor.fetchone() if cursor.description else None

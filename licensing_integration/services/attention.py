@@ -1,4 +1,4 @@
-"""What waits for a person, and why: failed events, waiting purchases, stopped licenses. Every condition has its index."""
+"""What waits for a person, and why: failed events, waiting purchases, stopped licenses. Each condition is indexed."""
 
 from __future__ import annotations
 

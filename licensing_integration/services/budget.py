@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
+from typing import Any
 
 from django.db import connection
 
@@ -20,7 +21,9 @@ LONGEST_WAIT_SECONDS = 20.0
 _CREATE = """
 INSERT INTO licensing_integration_requestbudget (server, grants)
 VALUES (%(server)s, array_fill('-infinity'::timestamptz, ARRAY[%(limit)s::int]))
-ON CONFLICT (server) DO UPDATE SET grants = excluded.grants
+ON CONFLICT (server) DO UPDATE
+   SET grants = (excluded.grants || licensing_integration_requestbudget.grants)
+                [cardinality(licensing_integration_requestbudget.grants) + 1:]
  WHERE cardinality(licensing_integration_requestbudget.grants) <> %(limit)s
 """
 _TAKE = """
@@ -32,7 +35,8 @@ RETURNING extract(epoch FROM grants[%(limit)s] - clock_timestamp())
 """
 _PAUSE = """
 UPDATE licensing_integration_requestbudget
-   SET grants = array_fill(clock_timestamp() + %(seconds)s - %(window)s, ARRAY[%(limit)s::int])
+   SET grants = (SELECT array_agg(greatest(g, clock_timestamp() + %(seconds)s - %(window)s) ORDER BY g)
+                   FROM unnest(grants) AS g)
  WHERE server = %(server)s
 """
 
@@ -70,7 +74,7 @@ def _take(config: LicenseServerConfig) -> float:
 
 
 def _execute(sql: str, config: LicenseServerConfig, *, seconds: float = 0.0) -> tuple[float] | None:
-    arguments = {
+    arguments: dict[str, Any] = {
         "server": config.name,
         "limit": config.request_limit,
         "window": timedelta(seconds=config.request_window_seconds),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import transaction
+from django.db.models import Q
 from django.forms.models import model_to_dict
 
 from licensing_integration import conf, jobs
@@ -62,5 +63,9 @@ def _add_version(mapping: ProductMapping, *, user_id: int | None) -> None:
 
 
 def _waiting_purchases(mapping: ProductMapping) -> list[int]:
-    items = PurchaseItem.objects.filter(store=mapping.store, product=mapping.store_product).exclude(problem="")
+    of_product = Q(store=mapping.store, product=mapping.store_product)
+    waiting = of_product & ~Q(problem="")
+    if mapping.is_license_needed:  # until now it may have said that none is
+        waiting |= of_product & Q(mapping=mapping, terms__isnull=True)
+    items = PurchaseItem.objects.filter(waiting)
     return list(items.order_by("purchase_id").values_list("purchase_id", flat=True).distinct())

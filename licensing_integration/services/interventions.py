@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from licensing_integration import jobs
 from licensing_integration.domain.outcomes import EventState, FailureMode, LicenseState, SyncState
+from licensing_integration.domain.purchases import Version
 from licensing_integration.models import HistoryEntry, LicenseLink, Purchase, WebhookEvent
 from licensing_integration.services import history
 from licensing_integration.services.purchases import load_state, store_state
@@ -107,7 +108,9 @@ def close_disputes(purchase_id: int, *, user_id: int | None, reason: str) -> Non
     with transaction.atomic():
         purchase = Purchase.objects.select_for_update().get(pk=purchase_id)
         state = load_state(purchase)
-        closed = {name: replace(dispute, is_open=False) for name, dispute in state.disputes.items()}
+        # Dated now, so that a replay of the event that opened it does not open it again.
+        version = Version(occurred_at=timezone.now(), event_id="")
+        closed = {name: replace(d, is_open=False, version=version) for name, d in state.disputes.items()}
         store_state(purchase, replace(state, disputes=closed))
         purchase.save()
         entry = history.purchase_entry(

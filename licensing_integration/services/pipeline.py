@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
-from django.db import DatabaseError
+from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
+from licensing_integration import jobs
 from licensing_integration.domain.outcomes import EventState, FailureMode
 from licensing_integration.exceptions import PayloadError
 from licensing_integration.models import WebhookEvent
@@ -17,6 +18,8 @@ from licensing_integration.services.plan import plan_event, plan_purchase
 from licensing_integration.services.translate import translate
 
 logger = logging.getLogger(__name__)
+
+DRAIN_ROUNDS = 20
 
 
 def process_events(event_ids: Iterable[int]) -> None:
@@ -30,6 +33,15 @@ def process_events(event_ids: Iterable[int]) -> None:
     apply_links(links)
 
 
+def drain_inbox() -> None:
+    """Go on with events whose jobs still wait, for a while: a worker asked to stop must get to it soon."""
+    for _ in range(DRAIN_ROUNDS):
+        event_ids = jobs.take_waiting_events()
+        if not event_ids:
+            return
+        process_events(event_ids)
+
+
 def plan_purchases(purchase_ids: Iterable[int]) -> None:
     """Plan these purchases again and apply what changed."""
     for purchase_id in purchase_ids:
@@ -39,8 +51,8 @@ def plan_purchases(purchase_ids: Iterable[int]) -> None:
 def _process(event: WebhookEvent) -> list[int]:
     try:
         return plan_event(event, translate(event))
-    except DatabaseError:
-        raise  # our own database: the event stays received and the sweep tries again
+    except (OperationalError, InterfaceError):
+        raise  # our own database is away: the event stays received and the sweep tries again
     except PayloadError as error:
         _stop(event, EventState.MALFORMED, str(error))
     except Exception as error:

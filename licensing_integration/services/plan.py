@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 
 from licensing_integration import conf, jobs
 from licensing_integration.domain.facts import ItemFact, NoteFact, PurchaseFact, SubscriptionFact
-from licensing_integration.domain.licenses import DesiredLicense
 from licensing_integration.domain.outcomes import EventState, FailureMode, LicenseState, PurchaseStatus, SyncState
 from licensing_integration.domain.planning import ItemContext, ItemPlan, Override, SlotPlan, items_of, plan_item
 from licensing_integration.domain.purchases import PurchaseState, fold, is_stale
@@ -57,6 +57,7 @@ class _Batch:
     now: datetime
     event: WebhookEvent | None = None
     user_id: int | None = None
+    has_several_facts: bool = False
     entries: list[HistoryEntry] = field(default_factory=list)
     first_links: list[int] = field(default_factory=list)
     other_links: list[int] = field(default_factory=list)
@@ -77,7 +78,7 @@ def plan_event(event: WebhookEvent, facts: Sequence[PurchaseFact], *, now: datet
     Returns the ids of the links to apply at once, the first of each purchase; jobs for the others are enqueued. An
     event that is no longer waiting changes nothing.
     """
-    batch = _Batch(now=now or timezone.now(), event=event)
+    batch = _Batch(now=now or timezone.now(), event=event, has_several_facts=len(facts) > 1)
     with transaction.atomic():
         taken = WebhookEvent.objects.filter(pk=event.pk, state=EventState.RECEIVED).update(
             state=EventState.APPLIED, problem="", retry_at=None, processed_at=batch.now, attempts=event.attempts + 1
@@ -127,14 +128,14 @@ def _learn(purchase: Purchase, fact: PurchaseFact, event: WebhookEvent, batch: _
     before = load_state(purchase)
     after = fold(before, fact, event_id=event.external_id)
     new_orders = after.order_ids - before.order_ids
-    if new_orders and isinstance(fact, SubscriptionFact):
+    if new_orders and (isinstance(fact, SubscriptionFact) or batch.has_several_facts):
         after = take_over_early_refunds(purchase, after, order_ids=new_orders)
     batch.note(purchase, f"event.{event.event_type}", _sentence(fact, before, after, event))
     store_state(purchase, after)
-    if isinstance(fact, NoteFact):
-        purchase.attention = fact.attention or purchase.attention
-    elif after.status is PurchaseStatus.COMPLETED:
+    if after.status is PurchaseStatus.COMPLETED:
         purchase.attention = ""
+    elif isinstance(fact, NoteFact):
+        purchase.attention = fact.attention or purchase.attention
     add_aliases(purchase, order_ids=new_orders)
     _plan(purchase, after, batch)
     purchase.save()
@@ -169,7 +170,7 @@ def _plan(purchase: Purchase, state: PurchaseState, batch: _Batch) -> None:
     if moved:
         PurchaseItem.objects.bulk_update(moved, _ROW_FIELDS)
     for line, plan in plans.items():
-        _write_slots(purchase, rows[line], plan.slots, links.get(rows[line].pk, {}), batch)
+        _write_slots(purchase, rows[line], plan, links.get(rows[line].pk, {}), batch)
     purchase.review_at = min((plan.review_at for plan in plans.values() if plan.review_at), default=None)
 
 
@@ -229,11 +230,14 @@ def _plan_row(
     if terms is None:
         return ItemPlan()
     mapping_terms = mapping.to_terms() if mapping else None
+    adapter = adapter_of(purchase.store)
     context = ItemContext(
         terms=terms,
         policies=resolve_policies(mapping_terms),
         existing={unit: _override_of(link) for unit, link in links.items()},
-        vendor_metadata=_vendor_metadata(purchase, item, state),
+        is_adoptable=_is_adoptable(purchase, state, terms, batch),
+        vendor_metadata={adapter.reference_keys[state.kind]: purchase.external_id},
+        metadata={f"{adapter.slug}_driver": item.driver.replace(":", "_", 1)} if item.driver else {},
     )
     plan = plan_item(state, item, context, first_seen_at=purchase.first_seen_at, now=batch.now)
     row.returned_quantity = plan.returned_quantity
@@ -253,7 +257,7 @@ def _effective_terms(
     batch: _Batch,
 ) -> Terms | None:
     """The pinned terms of an item, or fresh ones; ``None`` when it gets no license or has to wait."""
-    if row.terms and not is_moved:
+    if row.terms and not is_moved and not row.problem:
         return from_json(row.terms, Terms)
     active = mapping.to_terms() if mapping and mapping.is_active else None
     row.mapping = mapping if active else None
@@ -283,14 +287,6 @@ def _fresh_terms(mapping: MappingTerms | None, item: ItemFact, state: PurchaseSt
     return terms
 
 
-def _vendor_metadata(purchase: Purchase, item: ItemFact, state: PurchaseState) -> dict[str, str]:
-    adapter = adapter_of(purchase.store)
-    metadata = {adapter.reference_keys[state.kind]: purchase.external_id}
-    if item.driver:
-        metadata[f"{adapter.slug}_driver"] = item.driver.replace(":", "_", 1)
-    return metadata
-
-
 def _override_of(link: LicenseLink) -> Override | None:
     if link.override_until is None:
         return None
@@ -307,14 +303,19 @@ def _override_of(link: LicenseLink) -> Override | None:
 def _write_slots(
     purchase: Purchase,
     row: PurchaseItem,
-    slots: Sequence[SlotPlan],
+    plan: ItemPlan,
     links: Mapping[int, LicenseLink],
     batch: _Batch,
 ) -> None:
+    slots = plan.slots
     changed = [links[slot.unit] for slot in slots if slot.unit in links and _update_link(links[slot.unit], slot, batch)]
     if changed:
         LicenseLink.objects.bulk_update(changed, _PLANNED_FIELDS)
-    created = [_new_link(purchase, row, slot, batch) for slot in slots if slot.unit not in links]
+    created = [
+        _new_link(purchase, row, slot, batch, is_adoptable=plan.is_adoptable)
+        for slot in slots
+        if slot.unit not in links
+    ]
     LicenseLink.objects.bulk_create(created)
     _wake([link for link in [*changed, *created] if link.sync_state == SyncState.PENDING], batch)
 
@@ -328,6 +329,7 @@ def _wake(pending: Sequence[LicenseLink], batch: _Batch) -> None:
 
 _PLANNED_FIELDS = [
     "desired",
+    "applied",
     "reason",
     "question",
     "cause",
@@ -347,6 +349,8 @@ def _update_link(link: LicenseLink, slot: SlotPlan, batch: _Batch) -> bool:
         is_changed = (link.reason, link.question) != (slot.reason, slot.question)
         link.reason, link.question = slot.reason, slot.question
         return is_changed
+    if link.unclear_attempts:
+        link.applied = _in_doubt(link.applied, tried=link.desired, desired=desired)
     link.desired, link.reason, link.question = desired, slot.reason, slot.question
     link.cause, link.updated_at = batch.event, batch.now
     link.sync_state = SyncState.SETTLED if desired == link.applied else SyncState.PENDING
@@ -355,7 +359,19 @@ def _update_link(link: LicenseLink, slot: SlotPlan, batch: _Batch) -> bool:
     return True
 
 
-def _new_link(purchase: Purchase, row: PurchaseItem, slot: SlotPlan, batch: _Batch) -> LicenseLink:
+def _in_doubt(applied: dict[str, Any] | None, *, tried: dict[str, Any], desired: dict[str, Any]) -> dict[str, Any]:
+    """What the server may have after an attempt whose outcome is unknown: where that attempt could have led away from
+    what is wanted now, it is taken to have done so, and the field is sent again."""
+    if applied is None:
+        return tried
+    names = applied.keys() | tried.keys()
+    kept = {name: (tried if applied.get(name) == desired.get(name) else applied) for name in names}
+    return {name: source[name] for name, source in kept.items() if name in source}
+
+
+def _new_link(
+    purchase: Purchase, row: PurchaseItem, slot: SlotPlan, batch: _Batch, *, is_adoptable: bool
+) -> LicenseLink:
     reference = f"{purchase.store}/{purchase.kind}/{purchase.external_id}/{row.line}/{slot.unit}"
     return LicenseLink(
         item=row,
@@ -367,17 +383,17 @@ def _new_link(purchase: Purchase, row: PurchaseItem, slot: SlotPlan, batch: _Bat
         reason=slot.reason,
         question=slot.question,
         cause=batch.event,
-        is_adoptable=_is_adoptable(purchase, slot.desired, batch),
+        is_adoptable=is_adoptable,
     )
 
 
-def _is_adoptable(purchase: Purchase, desired: DesiredLicense, batch: _Batch) -> bool:
+def _is_adoptable(purchase: Purchase, state: PurchaseState, terms: Terms, batch: _Batch) -> bool:
     """Whether a license may exist already that we did not make: the vendor's own integration ran before us, or beside
     us. A fresh purchase cannot have one, and looking would cost it a call."""
-    if server_config(desired.server).adopt == "always":
+    server = conf.license_server(terms.server)
+    if server is None or server.adopt == "always":
         return True
     began = batch.event.occurred_at if batch.event else None
     if began is None or began < purchase.first_seen_at - FRESH_FOR:
         return True
-    state = load_state(purchase)
     return state.last_paid_sequence > 1 or (state.subscription is not None and (state.subscription.sequence or 1) > 1)

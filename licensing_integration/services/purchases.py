@@ -83,12 +83,12 @@ def load_state(purchase: Purchase) -> PurchaseState:
 
 
 def take_over_early_refunds(purchase: Purchase, state: PurchaseState, *, order_ids: Iterable[str]) -> PurchaseState:
-    """A refund that overtook its order waits on a placeholder; a subscription bought in that order takes it over."""
-    placeholders = Purchase.objects.filter(
-        store=purchase.store, kind=PurchaseKind.ORDER, external_id__in=list(order_ids)
-    ).exclude(pk=purchase.pk)
-    for placeholder in placeholders:
-        state = absorb(state, load_state(placeholder))
+    """A refund that overtook its order waits on a placeholder, or on whichever purchase of that order was known by
+    then; every other purchase of the order takes it over."""
+    for order_id in sorted(order_ids):
+        others = set(_ids_of_order(purchase.store, order_id)) - {purchase.pk}
+        for other in Purchase.objects.filter(pk__in=others) if others else ():
+            state = absorb(state, load_state(other), order_id=order_id)
     return state
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import connection
 
@@ -85,7 +86,7 @@ def _first_state(event: RawEvent, adapter: StoreAdapter, *, hold_tests: bool) ->
 
 
 def _store(store_name: str, events: Sequence[RawEvent], states: Sequence[EventState]) -> Receipt:
-    arguments = {
+    arguments: dict[str, Any] = {
         "store": store_name,
         "ids": [event.external_id for event in events],
         "types": [event.event_type[:200] for event in events],

@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from licensing_integration import conf
 from licensing_integration.domain.outcomes import FailureMode
 from licensing_integration.exceptions import (
     ConfigurationProblem,
@@ -16,12 +17,8 @@ from licensing_integration.exceptions import (
 )
 
 GIVE_UP_AFTER = timedelta(days=3)
-FIRST_DELAY_SECONDS = 5.0
 LONGEST_DELAY_SECONDS = 3600.0
 CREDENTIALS_DELAY = timedelta(minutes=10)
-
-# A license server may show a new license in its lists only after a while; an earlier look could miss it.
-SETTLING_SECONDS = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,9 +49,9 @@ def _retry_later(error: TransientRemoteError, *, attempts: int, failing_since: d
     is_clear = not error.may_have_succeeded
     if now - failing_since > GIVE_UP_AFTER:
         return Decision(retry_at=None, failure_mode=FailureMode.EXCEEDED, is_clear=is_clear)
-    delay = min(FIRST_DELAY_SECONDS * 2 ** min(attempts - 1, 12), LONGEST_DELAY_SECONDS)
+    delay = min(conf.retry_first_delay_seconds() * 2 ** min(attempts - 1, 12), LONGEST_DELAY_SECONDS)
     delay *= random.uniform(0.8, 1.2)  # noqa: S311 - jitter, not cryptography
-    at_least = max(error.retry_after or 0.0, SETTLING_SECONDS if error.may_have_succeeded else 0.0)
+    at_least = max(error.retry_after or 0.0, conf.settling_seconds() if error.may_have_succeeded else 0.0)
     return Decision(
         retry_at=now + timedelta(seconds=max(delay, at_least)), failure_mode=FailureMode.NONE, is_clear=is_clear
     )

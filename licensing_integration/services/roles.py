@@ -1,4 +1,4 @@
-"""Roles: the groups Support, Staff and Owner, and what each may do. The admin asks for permissions, never for groups."""
+"""Roles: the groups Support, Staff and Owner. The admin asks for permissions, never for groups."""
 
 from __future__ import annotations
 
@@ -40,9 +40,7 @@ _STAFF = _SUPPORT | {
         "issue_again_licenselink",
     )
 }
-_OWNER = _STAFF | {
-    f"auth.{verb}_{what}" for what in ("user", "group") for verb in ("view", "add", "change", "delete")
-}
+_OWNER = _STAFF | {f"auth.{verb}_{what}" for what in ("user", "group") for verb in ("view", "add", "change", "delete")}
 
 ROLES: Mapping[str, frozenset[str]] = {"Support": _SUPPORT, "Staff": _STAFF, "Owner": _OWNER}
 

@@ -12,12 +12,10 @@ from django.db import connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from licensing_integration import jobs
+from licensing_integration import conf, jobs
 from licensing_integration.domain.outcomes import EventState, SyncState
 from licensing_integration.models import LicenseLink, Purchase, WebhookEvent
 
-# Give the job that is on its way this long before looking after its row.
-GRACE = timedelta(seconds=15)
 AT_ONCE = 500
 
 # A worker that was killed leaves its jobs "doing" for ever; their rows are swept anyway, so the jobs may go.
@@ -42,15 +40,19 @@ def sweep(*, now: datetime | None = None) -> dict[str, int]:
     return {"events": len(events), "links": len(links), "purchases": len(purchases)}
 
 
+def _grace() -> timedelta:
+    return timedelta(seconds=conf.sweep_grace_seconds())
+
+
 def _due_events(now: datetime) -> list[int]:
-    due = Q(retry_at__isnull=True, received_at__lt=now - GRACE) | Q(retry_at__lte=now)
+    due = Q(retry_at__isnull=True, received_at__lt=now - _grace()) | Q(retry_at__lte=now)
     waiting = WebhookEvent.objects.filter(due, state=EventState.RECEIVED)
     return list(waiting.order_by("id").values_list("id", flat=True)[:AT_ONCE])
 
 
 def _due_links(now: datetime) -> list[int]:
     is_free = Q(lease_until__isnull=True) | Q(lease_until__lt=now)
-    is_due = Q(retry_at__isnull=True, updated_at__lt=now - GRACE) | Q(retry_at__lte=now)
+    is_due = Q(retry_at__isnull=True, updated_at__lt=now - _grace()) | Q(retry_at__lte=now)
     pending = LicenseLink.objects.filter(is_free, is_due, sync_state=SyncState.PENDING)
     return list(pending.order_by("id").values_list("id", flat=True)[:AT_ONCE])
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -189,7 +190,7 @@ class CryptlexBackend:
 
         The license exists by now: whatever fails here must make the caller look for it and adopt it.
         """
-        wanted = desired.expires_at if desired.expiry is ExpiryMode.PAID_THROUGH else None
+        wanted = _wanted_end(desired)
         try:
             data = self._client.set_expires_at(snapshot.license_id, expires_at=to_wire(wanted) if wanted else None)
         except (RemoteError, ConfigurationProblem) as error:
@@ -226,9 +227,15 @@ def _term_members(desired: DesiredLicense) -> dict[str, object]:
     if desired.expiry is ExpiryMode.PERPETUAL:
         return {"subscriptionInterval": ""}
     members: dict[str, object] = {"subscriptionInterval": desired.interval} if desired.interval else {}
-    if desired.expiry is ExpiryMode.PAID_THROUGH and desired.expires_at is not None:
-        members["expiresAt"] = to_wire(desired.expires_at)
-    return members
+    wanted = _wanted_end(desired)
+    return members if wanted is None else {**members, "expiresAt": to_wire(wanted)}
+
+
+def _wanted_end(desired: DesiredLicense) -> datetime | None:
+    """The end date a new license is given; ``None`` leaves it to interval and template."""
+    # A license issued after several periods were paid ends where they end, not one interval from now.
+    is_late = desired.expiry is ExpiryMode.INTERVAL and desired.periods > 1
+    return desired.expires_at if is_late or desired.expiry is ExpiryMode.PAID_THROUGH else None
 
 
 def _metadata(desired: DesiredLicense, *, slot: str) -> list[dict[str, object]]:
@@ -240,9 +247,10 @@ def _metadata(desired: DesiredLicense, *, slot: str) -> list[dict[str, object]]:
 def _has_other_end(snapshot: LicenseSnapshot, desired: DesiredLicense) -> bool:
     if desired.expiry is ExpiryMode.PERPETUAL:
         return snapshot.expires_at is not None
-    if desired.expiry is not ExpiryMode.PAID_THROUGH or desired.expires_at is None:
+    wanted = _wanted_end(desired)
+    if wanted is None:
         return False
-    return snapshot.expires_at is None or abs(snapshot.expires_at - desired.expires_at) > SAME_MOMENT
+    return snapshot.expires_at is None or abs(snapshot.expires_at - wanted) > SAME_MOMENT
 
 
 def _user_body(customer: Customer, *, email: str) -> dict[str, object]:

@@ -183,9 +183,15 @@ class Converger:
                     self._set_date(None)
             case ExpiryMode.INTERVAL:
                 self._set_interval()
-                self._add_periods()
+                if self._applied is None:
+                    self._lift_to_what_is_paid()
+                elif self._is_leaving_a_date():
+                    self._leave_date_behind()
+                else:
+                    self._add_periods()
             case ExpiryMode.TEMPLATE:
-                pass
+                if self._applied is not None and self._applied.expiry is ExpiryMode.PAID_THROUGH:
+                    self._notes.append("The end date is left to the template from now on; this license keeps its own.")
 
     def _is_other_end(self, wanted: datetime | None) -> bool:
         if self._applied is None:
@@ -205,11 +211,28 @@ class Converger:
         if wanted and wanted not in (self._baseline.interval, self._observed.interval):
             self._accept(self._client.set_interval(self._id, interval=wanted), verb="changed")
 
+    def _lift_to_what_is_paid(self) -> None:
+        """An adopted license may have missed renewals; its end is never moved back."""
+        wanted, present = self._desired.expires_at, self._observed.expires_at
+        if wanted is not None and present is not None and present < wanted - self._tolerance(present):
+            self._set_date(wanted)
+
+    def _is_leaving_a_date(self) -> bool:
+        """A trial or an override is over, and the store told what is paid for."""
+        was_date = self._applied is not None and self._applied.expiry is ExpiryMode.PAID_THROUGH
+        return was_date and self._desired.expires_at is not None
+
+    def _leave_date_behind(self) -> None:
+        """The paid-through date is what the next renewal starts from."""
+        wanted = self._desired.expires_at
+        if wanted is not None and not _is_same(self._observed.expires_at, wanted):
+            self._set_date(wanted)
+
     def _missing_periods(self) -> int:
         """Periods paid for since the license was last brought up to date.
 
-        Unknown for an adopted license or one whose end came from elsewhere: the server's date is the truth then, as
-        counting from the first period could give away years.
+        Unknown for a license whose end came from elsewhere: the server's date is the truth then, as counting from the
+        first period could give away years.
         """
         if self._applied is None or self._applied.expiry is not ExpiryMode.INTERVAL:
             return 0
@@ -275,8 +298,8 @@ class Converger:
 
     def _tolerance(self, start: datetime) -> timedelta:
         """A day, but never so much that a missing hourly or daily renewal would pass for done."""
-        end = add_intervals(start, interval=self._interval, times=1) or start
-        return min(MAX_RENEWAL_TOLERANCE, (end - start) / 2)
+        end = add_intervals(start, interval=self._interval, times=1)
+        return min(MAX_RENEWAL_TOLERANCE, (end - start) / 2) if end else MAX_RENEWAL_TOLERANCE
 
     # The end of the license
 

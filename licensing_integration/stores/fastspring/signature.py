@@ -1,8 +1,7 @@
 """FastSpring signs a delivery with ``X-FS-Signature``: base64 of HMAC-SHA256 over the raw body.
 
-https://developer.fastspring.com/reference/message-security. One signature covers the
-whole batch. There is no timestamp in it and so no replay window;
-repeated events are told by their id.
+https://developer.fastspring.com/reference/message-security. One signature covers the whole batch. There is no timestamp
+in it and so no replay window; repeated events are told by their id.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ from licensing_integration.exceptions import (
 from licensing_integration.license_servers.base import SLOT_METADATA_KEY, Convergence
 from licensing_integration.license_servers.cryptlex.backend import CryptlexBackend
 from licensing_integration.license_servers.cryptlex.client import CryptlexClient
+from licensing_integration.license_servers.cryptlex.values import to_wire
 from licensing_integration.license_servers.registry import backend_choices, build_backend
 from licensing_integration.sandbox.cryptlex import CryptlexSandbox
 from licensing_integration.sandbox.http_server import HttpRequest, HttpServer
@@ -146,6 +147,10 @@ def without_renewal(request: HttpRequest) -> HttpRequest:
     return replace(request, method="GET", path=request.path.removesuffix("/renew"))
 
 
+def without_filters(request: HttpRequest) -> HttpRequest:
+    return replace(request, query="page=1&limit=100") if request.method == "GET" else request
+
+
 class TestContract(LicenseServerContract):
     @pytest.fixture
     def harness(self, harness: CryptlexHarness) -> CryptlexHarness:
@@ -202,6 +207,7 @@ def test_one_call_carries_everything_a_license_needs(harness: CryptlexHarness, d
     [
         ({"expiry": ExpiryMode.INTERVAL, "interval": "P1Y", "expires_at": NEXT_YEAR}, {"subscriptionInterval": "P1Y"}),
         ({"expiry": ExpiryMode.INTERVAL, "interval": ""}, {}),
+        ({"expiry": ExpiryMode.INTERVAL, "periods": 3, "expires_at": NEXT_YEAR}, {"expiresAt": to_wire(NEXT_YEAR)}),
         ({"expiry": ExpiryMode.TEMPLATE, "expires_at": NEXT_YEAR}, {}),
         ({"expiry": ExpiryMode.TEMPLATE, "interval": "P6M"}, {"subscriptionInterval": "P6M"}),
         ({"expiry": ExpiryMode.PERPETUAL, "interval": "P1Y"}, {"subscriptionInterval": ""}),
@@ -217,9 +223,12 @@ def test_only_the_members_of_the_expiry_mode_are_sent(
     assert body == {"productId": harness.product_id, **expected}
 
 
-def test_a_date_the_server_did_not_take_over_is_corrected(harness: CryptlexHarness, desired: DesiredLicense) -> None:
+@pytest.mark.parametrize("expiry", [ExpiryMode.PAID_THROUGH, ExpiryMode.INTERVAL])
+def test_a_date_the_server_did_not_take_over_is_corrected(
+    harness: CryptlexHarness, desired: DesiredLicense, expiry: ExpiryMode
+) -> None:
     """Whether a date or an interval wins on creation is undocumented; here the interval wins."""
-    wanted = replace(desired, expiry=ExpiryMode.PAID_THROUGH, expires_at=NEXT_YEAR)
+    wanted = replace(desired, expiry=expiry, expires_at=NEXT_YEAR, periods=2)
     with behind(harness.box, change=without_date) as backend:
         snapshot = backend.issue(wanted, slot=SLOT, user_id="")
     assert snapshot.expires_at == NEXT_YEAR
@@ -356,6 +365,15 @@ def test_a_taken_address_leads_to_exactly_that_user_who_stays_unchanged(harness:
     (user,) = harness.box.users
     assert user["id"] == user_id
     assert user["firstName"] == "Augusta"
+
+
+def test_a_user_with_another_address_is_never_taken(harness: CryptlexHarness) -> None:
+    """However loosely the server matches addresses."""
+    customer = new_customer()
+    harness.backend.ensure_user(new_customer())
+    user_id = harness.backend.ensure_user(customer)
+    with behind(harness.box, change=without_filters) as backend:
+        assert backend.ensure_user(customer) == user_id
 
 
 def test_another_refusal_of_a_user_is_not_taken_for_a_duplicate(harness: CryptlexHarness) -> None:
@@ -533,6 +551,55 @@ def test_an_adopted_license_keeps_the_date_of_the_server(harness: CryptlexHarnes
     done = converge(harness, observed, applied=None, desired=replace(desired, periods=24))
     assert done.verbs == ()
     assert harness.calls() == []
+
+
+def test_an_adopted_license_that_missed_renewals_gets_what_is_paid(
+    harness: CryptlexHarness, desired: DesiredLicense
+) -> None:
+    observed = issued_by(harness, desired)
+    for _ in range(2):
+        done = converge(harness, observed, applied=None, desired=replace(desired, periods=9, expires_at=NEXT_YEAR))
+        assert done.snapshot is not None
+        assert done.snapshot.expires_at == NEXT_YEAR
+
+
+def test_an_adopted_license_is_never_shortened_in_interval_mode(
+    harness: CryptlexHarness, desired: DesiredLicense
+) -> None:
+    observed = issued_by(harness, desired)
+    wanted = replace(desired, expires_at=observed.expires_at - timedelta(days=20))
+    assert converge(harness, observed, applied=None, desired=wanted).verbs == ()
+    assert harness.calls() == []
+
+
+@pytest.mark.parametrize(("interval", "calls"), [("P1M", 0), ("P1D", 1)])
+def test_a_small_difference_is_only_overlooked_where_intervals_are_long(
+    harness: CryptlexHarness, desired: DesiredLicense, interval: str, calls: int
+) -> None:
+    observed = issued_by(harness, replace(desired, interval=interval))
+    wanted = replace(desired, interval=interval, expires_at=observed.expires_at + timedelta(hours=20))
+    converge(harness, observed, applied=None, desired=wanted)
+    assert len(harness.calls()) == calls
+
+
+def test_after_a_trial_the_license_goes_on_from_what_is_paid(harness: CryptlexHarness, desired: DesiredLicense) -> None:
+    trial = replace(desired, expiry=ExpiryMode.PAID_THROUGH, expires_at=NEXT_YEAR, periods=0)
+    observed = issued_by(harness, trial)
+    wanted = replace(desired, expires_at=NEXT_YEAR + timedelta(days=31), periods=1)
+    for is_retry in (False, True):
+        done = converge(harness, observed, applied=trial, desired=wanted, is_retry=is_retry)
+        assert done.verbs == ("renewed",)
+        assert done.snapshot is not None
+        assert done.snapshot.expires_at == NEXT_YEAR + timedelta(days=31)
+    assert set(harness.calls()) == {("PATCH", "/v3/licenses/{id}/expires-at")}
+
+
+def test_a_date_that_falls_to_the_template_is_kept_and_noted(harness: CryptlexHarness, desired: DesiredLicense) -> None:
+    applied = replace(desired, expiry=ExpiryMode.PAID_THROUGH, expires_at=NEXT_YEAR)
+    observed = issued_by(harness, applied)
+    done = converge(harness, observed, applied=applied, desired=replace(desired, expiry=ExpiryMode.TEMPLATE))
+    assert done.verbs == ()
+    assert any("template" in note for note in done.notes)
 
 
 def test_periods_counted_under_another_expiry_mode_are_not_made_up_for(

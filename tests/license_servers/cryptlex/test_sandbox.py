@@ -177,7 +177,7 @@ def test_a_body_that_is_not_json_is_400(api: Api) -> None:
     url = "/v3/licenses"
     json_type = {"Content-Type": "application/json"}
     for raw in (b"", b"{", b'{"productId": NaN}', b"\xff"):
-        refused(api.send("POST", url, data=raw, headers=json_type))
+        assert "not valid JSON" in refused(api.send("POST", url, data=raw, headers=json_type))
     refused(api.send("POST", url, data=f'{{"productId": "{PRODUCT}"}}', headers={"Content-Type": "text/plain"}))
     assert api.box.licenses == []
 

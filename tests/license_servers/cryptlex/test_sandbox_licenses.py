@@ -129,7 +129,7 @@ def test_products_count_their_licenses(api: Api) -> None:
     assert api.get(f"/v3/products/{PRODUCT}").json()["totalLicenses"] == 0
 
 
-# Changing and deleting licenses ----------------------------------------------------------------------------------------
+# Changing and deleting licenses ---------------------------------------------------------------------------------------
 
 
 def test_patch_changes_what_is_sent_and_nothing_else(api: Api, clock: Clock) -> None:
@@ -157,6 +157,14 @@ def test_patch_merges_metadata_by_key(api: Api) -> None:  # 8
     changed = api.patch(f"/v3/licenses/{created['id']}", {"metadata": metadata(b="3", c="4")}).json()
     assert pairs(changed) == {"a": "1", "b": "3", "c": "4"}
     assert changed["metadata"][1]["id"] == created["metadata"][1]["id"]
+
+
+def test_merged_metadata_keeps_its_audience_unless_told_otherwise(api: Api) -> None:
+    created = api.license(metadata=[{"key": "a", "value": "1", "viewPermissions": ["user"]}])
+    url = f"/v3/licenses/{created['id']}"
+    assert api.patch(url, {"metadata": metadata(a="2")}).json()["metadata"][0]["viewPermissions"] == ["user"]
+    hidden = [{"key": "a", "value": "2", "viewPermissions": []}]
+    assert api.patch(url, {"metadata": hidden}).json()["metadata"][0]["viewPermissions"] == []
 
 
 def test_patch_replaces_metadata_when_told_so(box: CryptlexSandbox, api: Api) -> None:  # 8

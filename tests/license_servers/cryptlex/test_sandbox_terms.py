@@ -136,6 +136,10 @@ def test_interval_arithmetic(start: str, interval: str, end: str) -> None:
     assert add_interval(from_wire(start), interval) == from_wire(end)
 
 
+def test_moments_read_from_the_wire_are_utc() -> None:
+    assert from_wire("2026-01-01T01:00:00+02:00").isoformat() == "2025-12-31T23:00:00+00:00"
+
+
 @pytest.mark.parametrize("text", ["", "P", "PT", "1M", "P1H", "P-1M", "P1.5M"])
 def test_what_is_no_interval_cannot_be_added(text: str) -> None:
     with pytest.raises(ValueError, match="duration"):

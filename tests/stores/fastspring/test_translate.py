@@ -223,6 +223,11 @@ def test_an_add_on_without_a_parent_is_a_one_time_item() -> None:
     assert subscription.add_ons == ()
 
 
+def test_an_add_on_without_a_parent_may_be_a_subscription_of_its_own() -> None:
+    driver = {"type": "addon", "path": "studio-team-annual"}
+    assert one(changed(BOUGHT, lambda data: data["items"][0].update(driver=driver))) == expected.ORDERS[BOUGHT][0]
+
+
 def test_an_add_on_bought_later_goes_to_its_parent_and_says_nothing_else_of_it() -> None:
     whole = expected.ORDERS[ADD_ON][0]
     assert isinstance(whole, SubscriptionFact)
@@ -497,6 +502,12 @@ def test_prorated_zeros_are_no_proration() -> None:
     zeros = {"proratedItemTotal": "0.00", "proratedItemProratedCharge": 0}
     fact = one(changed(CHARGED, lambda data: data["order"]["items"][0].update(zeros)))
     assert fact == expected.CHARGES[CHARGED][0]
+
+
+def test_one_prorated_item_makes_a_proration() -> None:
+    name = "subscription.charge.completed--proration"
+    ordinary = event(CHARGED)["data"]["order"]["items"][0]
+    assert one(changed(name, lambda data: data["order"]["items"].append(ordinary))) == expected.CHARGES[name][0]
 
 
 def test_a_charge_needs_its_order_and_subscription() -> None:

@@ -1,0 +1,84 @@
+"""The results as a table for people and as JSON for machines."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+
+from benchmarks.measurements import Measurement
+from benchmarks.stack import Stack, python_version
+
+Results = Mapping[str, Sequence[Measurement]]
+QUIET_PERCENT = 5
+_MARKS = ("<!-- measured: begin -->", "<!-- measured: end -->")
+
+
+def machine(stack: Stack, *, repeat: int, is_quick: bool, busy: float) -> str:
+    """One sentence: where and when this was measured, how often, and how ``busy`` (%) others kept the machine."""
+    settings = stack.database.settings("fsync", "synchronous_commit")
+    memory = psutil.virtual_memory().total / 2**30
+    runs = f"median of {repeat} runs" if repeat > 1 else "one run"
+    durability = ", ".join(f"{name} {value}" for name, value in settings.items())
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d}, {_processor()}, {os.cpu_count()} cores, {memory:.0f} GB, {platform.system()}; "
+        f"Python {python_version()}, PostgreSQL {stack.database.version()} ({durability}); load generator, database "
+        f"and license server on the same machine; {runs}{', quick' if is_quick else ''}"
+        f"{f'; other programs kept the processors {busy:.0f} % busy at the start' if busy >= QUIET_PERCENT else ''}."
+    )
+
+
+def _processor() -> str:
+    try:
+        match = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
+    except OSError:
+        match = None
+    return match[1].strip() if match else platform.machine()
+
+
+def table(results: Results) -> str:
+    """A Markdown table per scenario."""
+    return "\n\n".join(_section(title, measurements) for title, measurements in results.items())
+
+
+def _section(title: str, measurements: Sequence[Measurement]) -> str:
+    rows = [("Measured", "Value", "Target", "Reached"), *(_row(measurement) for measurement in measurements)]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
+    ]
+    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
+    return "\n".join([f"### {title}", "", lines[0], rule, *lines[1:]])
+
+
+def _row(measurement: Measurement) -> tuple[str, str, str, str]:
+    target = "" if measurement.target is None else str(measurement.target)
+    reached = {None: "", True: "yes", False: "**no**"}[measurement.is_reached]
+    return measurement.name, measurement.shown, target, reached
+
+
+def write_json(path: Path, *, where: str, results: Results) -> None:
+    content = {
+        "measured": where,
+        "scenarios": {
+            title: [
+                {"name": m.name, "value": m.value, "unit": m.unit, "values": m.values, "reached": m.is_reached}
+                for m in measurements
+            ]
+            for title, measurements in results.items()
+        },
+    }
+    path.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def write_docs(path: Path, *, where: str, results: Results) -> None:
+    """Replace the measured part of a page, between its two marks."""
+    before, _, rest = path.read_text().partition(_MARKS[0])
+    _, _, after = rest.partition(_MARKS[1])
+    path.write_text(f"{before}{_MARKS[0]}\n\nMeasured {where}\n\n{table(results)}\n\n{_MARKS[1]}{after}")

@@ -1,0 +1,154 @@
+"""The lives of purchases as a shop reports them, and what the licenses must be like in the end."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from licensing_integration.sandbox.fastspring import Buyer, DemoSubscription, Event, FastSpringShop
+
+BY_DATE, BY_INTERVAL = "by-date", "by-interval"
+EXTRA_DAYS = timedelta(days=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """What each license of a purchase must be like: ``active``, ``suspended`` or ``absent``; until when, or for how many
+    periods since its creation (both ``None``: not looked at)."""
+
+    slots: tuple[str, ...]
+    state: str
+    until: datetime | None = None
+    periods: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Life:
+    """One purchase: its events in the order in which they happened, and how it ends."""
+
+    events: tuple[Event, ...]
+    expected: Expected
+
+
+class Clock:
+    """The shop's time: it begins now, and moves when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = datetime.now(UTC).replace(microsecond=0)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, *, days: int = 0, seconds: int = 1) -> None:
+        self.now += timedelta(days=days, seconds=seconds)
+
+
+class Teller:
+    """Lets one subscription live; each verb moves the clock on and notes the event."""
+
+    def __init__(self, buyer: Buyer, *, product: str = BY_DATE, quantity: int = 1) -> None:
+        self.clock = Clock()
+        self.shop = FastSpringShop(clock=self.clock)
+        self.events: list[Event] = []
+        self.product = product
+        self.subscription: DemoSubscription
+        self.subscription, begun = self.shop.subscribe(buyer, product, quantity=quantity)
+        self.most = quantity
+        self.events += begun
+
+    def renew(self, *, late_days: int = 0) -> Teller:
+        self.clock.advance(days=30 + late_days)
+        self.events.append(self.shop.renew(self.subscription))
+        return self
+
+    def overdue(self) -> Teller:
+        self.clock.advance(days=30)
+        self.events.append(self.shop.overdue(self.subscription))
+        return self
+
+    def change(self, event_type: str, *, state: str) -> Teller:
+        self.clock.advance(days=1)
+        self.events.append(self.shop.change(self.subscription, event_type, state=state))
+        return self
+
+    def refund(self) -> Teller:
+        self.clock.advance(days=1)
+        self.events.append(self.shop.refund(self.events[1]))
+        return self
+
+    def grow(self, *, by: int) -> Teller:
+        self.clock.advance(days=1)
+        self.most = self.subscription.quantity + by
+        self.events += self.shop.prorate(self.subscription, quantity=self.most)
+        return self
+
+    def end(self, state: str) -> Life:
+        """The life so far; its licenses must be in ``state``."""
+        slots = tuple(f"fastspring/subscription/{self.subscription.id}/main/{n}" for n in range(1, self.most + 1))
+        is_dated = self.product == BY_DATE and state != "absent"
+        expected = Expected(
+            slots=slots,
+            state=state,
+            until=self.subscription.next + EXTRA_DAYS if is_dated else None,
+            periods=self.subscription.sequence if self.product == BY_INTERVAL and state != "absent" else None,
+        )
+        return Life(events=tuple(self.events), expected=expected)
+
+
+_STORIES: Sequence[Callable[[Teller], Life]] = (
+    lambda teller: teller.end("active"),
+    lambda teller: teller.renew().renew().end("active"),
+    lambda teller: teller.renew().overdue().end("suspended"),
+    lambda teller: teller.renew().overdue().renew(late_days=2).end("active"),
+    lambda teller: teller.renew().change("subscription.deactivated", state="deactivated").end("absent"),
+    lambda teller: teller.change("subscription.paused", state="paused").end("suspended"),
+    lambda teller: (
+        teller.change("subscription.paused", state="paused")
+        .change("subscription.resumed", state="active")
+        .end("active")
+    ),
+    lambda teller: teller.renew().change("subscription.canceled", state="canceled").end("active"),
+    lambda teller: teller.grow(by=2).renew().end("active"),
+    lambda teller: teller.refund().end("suspended"),
+)
+
+
+def subscriptions(count: int) -> list[Life]:
+    """Subscriptions with a story each, of quantities 1 to 5; every fifth is renewed by interval instead of by date."""
+    lives = []
+    for number in range(count):
+        product = BY_INTERVAL if number % 5 == 1 else BY_DATE
+        teller = Teller(buyer(number), product=product, quantity=1 + number % 4)
+        lives.append(_STORIES[number % len(_STORIES)](teller))
+    return lives
+
+
+def orders(count: int, *, quantity: int) -> list[Life]:
+    """One-time orders."""
+    shop = FastSpringShop()
+    lives = []
+    for number in range(count):
+        event = shop.buy(buyer(number), BY_DATE, quantity=quantity)
+        slots = tuple(f"fastspring/order/{event['data']['id']}/{BY_DATE}/{n}" for n in range(1, quantity + 1))
+        lives.append(Life(events=(event,), expected=Expected(slots=slots, state="active")))
+    return lives
+
+
+def buyer(number: int) -> Buyer:
+    return Buyer(email=f"buyer-{number}@example.com", first=f"Buyer{number}")
+
+
+def deliveries_of(lives: Iterable[Life]) -> list[list[Event]]:
+    """One delivery per event, each purchase's in order."""
+    return [[event] for life in lives for event in life.events]
+
+
+def with_duplicates(deliveries: Sequence[list[Event]], *, share: float, chance: random.Random) -> list[list[Event]]:
+    """``deliveries`` and a share of them once more, each at some later place."""
+    result = list(deliveries)
+    for number, delivery in enumerate(deliveries):
+        if chance.random() < share:
+            result.insert(chance.randint(number + 1, len(result)), delivery)
+    return result

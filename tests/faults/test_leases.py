@@ -1,0 +1,98 @@
+"""A license is worked on by one worker at a time, also when a worker falls asleep over it."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from tests.faults.database import StopPoint
+from tests.faults.lives import Teller, buyer, deliveries_of, orders, subscriptions
+from tests.faults.posting import Poster, post
+from tests.faults.processes import wait_until
+from tests.faults.stack import Stack
+from tests.faults.stops import At, During
+from tests.faults.verdict import check, kinds_of
+
+pytestmark = pytest.mark.slow
+
+_SETTLED = "SELECT count(*) FROM licensing_integration_licenselink WHERE sync_state = 'settled'"
+
+
+def test_no_license_is_worked_on_twice_at_once(stack: Stack) -> None:
+    """Many events for few licenses, all workers at once, and a license server slow enough to be met there."""
+    lives = []
+    for number in range(6):
+        teller = Teller(buyer(number), quantity=5)
+        for _ in range(5):
+            teller.overdue().renew(late_days=2)
+        lives.append(teller.end("active"))
+    stack.sandbox.latency = 0.05
+    with stack.workers(3), Poster(stack) as poster:
+        poster.post([event] for turn in zip(*(life.events for life in lives), strict=True) for event in turn)
+        poster.finish()
+        stack.wait_for_quiet()
+    check(stack, lives)
+    assert stack.sandbox.protocol.overlaps == []
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        During("commit_then_delay", "POST", "/v3/users", seconds=0.3),
+        During("commit_then_delay", "POST", "/v3/licenses", seconds=0.3),
+        At(StopPoint.REMEMBERING_USER),
+    ],
+    ids=str,
+)
+def test_a_worker_that_sleeps_past_its_lease_does_no_harm_when_it_wakes(stack: Stack, step: At | During) -> None:
+    """It stops while it issues; another worker takes over and is done; then the first one goes on."""
+    (life,) = orders(1, quantity=1)
+    with stack.workers() as workers:
+        sleeper = workers[0]
+        with step.catch(stack) as caught:
+            post(stack, *deliveries_of([life]))
+            caught.wait()
+            sleeper.send(signal.SIGSTOP)
+        workers.append(stack.start_worker())
+        wait_until(lambda: stack.database.value(_SETTLED) == 1, what="the other worker is done")
+        so_far = kinds_of(stack)
+        sleeper.send(signal.SIGCONT)
+        sleeper.send(signal.SIGTERM)
+        assert sleeper.wait() == 0
+        stack.wait_for_quiet()
+    check(stack, [life])
+    assert kinds_of(stack) == so_far, "the sleeper wrote about a license that was no longer its own"
+
+
+def test_a_worker_that_sleeps_while_renewing_does_not_renew_twice(stack: Stack) -> None:
+    life = Teller(buyer(1), product="by-interval").renew().end("active")
+    with stack.workers() as workers:
+        post(stack, *deliveries_of([life])[:2])
+        stack.wait_for_quiet()
+        step = During("commit_then_delay", "POST", "/v3/licenses/{id}/renew", seconds=0.3)
+        with step.catch(stack) as caught:
+            post(stack, *deliveries_of([life])[2:])
+            caught.wait()
+            workers[0].send(signal.SIGSTOP)
+        workers.append(stack.start_worker())
+        stack.wait_for_quiet()
+        workers[0].send(signal.SIGCONT)
+        workers[0].send(signal.SIGTERM)
+        assert workers[0].wait() == 0
+        stack.wait_for_quiet()
+    check(stack, [life])
+    assert sum(stack.sandbox.protocol.renewed.values()) == 1
+
+
+def test_all_workers_together_keep_the_request_budget(stack: Stack) -> None:
+    """Two workers with a budget of 50 calls per 5 seconds; the license server counts and allows just that."""
+    lives = subscriptions(30)
+    stack.sandbox.options.rate_limit = (50, 5.0)
+    workers = [stack.start_worker(request_limit=50, lease=30) for _ in range(2)]
+    post(stack, *deliveries_of(lives))
+    stack.wait_for_quiet()
+    for worker in workers:
+        worker.stop()
+    check(stack, lives)
+    assert stack.sandbox.protocol.faults["too_many_requests"] == 0

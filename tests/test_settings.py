@@ -1,0 +1,212 @@
+"""Settings are read from the environment, strictly."""
+
+from __future__ import annotations
+
+import os
+import runpy
+import shutil
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from project.embedded_postgres import EmbeddedPostgres
+
+PROJECT = Path(__file__).resolve().parents[1] / "project"
+LEAST = {"ENV_FILE": "", "DATABASE_URL": "postgresql://u:p@db.example.com:5433/name", "SECRET_KEY": "k" * 50}
+
+
+def load(environment: Mapping[str, str] = {}, *, base: Path = PROJECT) -> dict[str, Any]:  # noqa: B006 - not changed
+    """The settings as a process with exactly this environment would have them."""
+    with mock.patch.dict(os.environ, {**LEAST, **environment}, clear=True):
+        return runpy.run_path(str(base / "settings.py"))
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A working copy of its own, as far as settings go."""
+    shutil.copytree(PROJECT, tmp_path / "project")
+    return tmp_path / "project"
+
+
+def test_defaults_are_safe_and_sufficient() -> None:
+    settings = load()
+    assert settings["DEBUG"] is False
+    assert settings["ALLOWED_HOSTS"] == ["localhost", "127.0.0.1", "[::1]"]
+    assert settings["STORES"] == [
+        {
+            "name": "fastspring",
+            "adapter": "fastspring",
+            "webhook_secrets": (),
+            "test_events": "hold",
+            "api_username": "",
+            "api_password": "",
+            "api_base_url": "",
+        }
+    ]
+    assert settings["LICENSE_SERVERS"] == [
+        {
+            "name": "cryptlex",
+            "backend": "cryptlex",
+            "base_url": "https://api.cryptlex.com",
+            "access_token": "",
+            "request_limit": 50,
+            "request_window_seconds": 5.0,
+            "adopt": "auto",
+        }
+    ]
+    assert settings["WEBHOOK_MAX_BYTES"] == 5_000_000
+    assert settings["APPLY_LEASE_SECONDS"] == 120
+    assert settings["USE_TZ"] is True
+    assert settings["TIME_ZONE"] == "UTC"
+
+
+def test_several_stores_and_license_servers_each_have_a_prefix() -> None:
+    settings = load(
+        {
+            "STORES": "main=fastspring, eu-shop=fastspring ,fastspring",
+            "MAIN_WEBHOOK_SECRET": "old, new",
+            "EU_SHOP_WEBHOOK_SECRET": "other",
+            "EU_SHOP_TEST_EVENTS": "apply",
+            "EU_SHOP_API_USERNAME": "somebody",
+            "EU_SHOP_API_PASSWORD": "a,b",
+            "LICENSE_SERVERS": "live=cryptlex,cryptlex",
+            "LIVE_ACCESS_TOKEN": "token",
+            "LIVE_WEB_API_BASE_URL": "https://api.eu.example.com",
+            "LIVE_REQUEST_LIMIT": "0",
+            "LIVE_REQUEST_WINDOW_SECONDS": "2.5",
+            "LIVE_ADOPT": "always",
+        }
+    )
+    main, eu, own_name = settings["STORES"]
+    assert (main["name"], main["webhook_secrets"], main["test_events"]) == ("main", ("old", "new"), "hold")
+    assert (eu["name"], eu["webhook_secrets"], eu["test_events"]) == ("eu-shop", ("other",), "apply")
+    assert (eu["api_username"], eu["api_password"]) == ("somebody", "a,b")
+    assert (own_name["name"], own_name["adapter"]) == ("fastspring", "fastspring")
+    live, cryptlex = settings["LICENSE_SERVERS"]
+    assert live == {
+        "name": "live",
+        "backend": "cryptlex",
+        "base_url": "https://api.eu.example.com",
+        "access_token": "token",
+        "request_limit": 0,
+        "request_window_seconds": 2.5,
+        "adopt": "always",
+    }
+    assert cryptlex["access_token"] == ""
+
+
+def test_secrets_may_come_from_files(tmp_path: Path) -> None:
+    for name, content in {"key": f"{'s' * 50}\n", "hooks": "new\n\nold, with comma\n", "token": " token \n"}.items():
+        (tmp_path / name).write_text(content)
+    settings = load(
+        {
+            "SECRET_KEY": "",
+            "SECRET_KEY_FILE": str(tmp_path / "key"),
+            "FASTSPRING_WEBHOOK_SECRET_FILE": str(tmp_path / "hooks"),
+            "CRYPTLEX_ACCESS_TOKEN_FILE": str(tmp_path / "token"),
+        }
+    )
+    assert settings["SECRET_KEY"] == "s" * 50
+    assert settings["STORES"][0]["webhook_secrets"] == ("new", "old, with comma")
+    assert settings["LICENSE_SERVERS"][0]["access_token"] == "token"
+
+
+@pytest.mark.parametrize(
+    ("environment", "says"),
+    [
+        ({"DEBUG": "ture"}, "DEBUG must be true or false"),
+        ({"BEHIND_HTTPS_PROXY": "maybe"}, "BEHIND_HTTPS_PROXY"),
+        ({"WEBHOOK_MAX_BYTES": "5 MB"}, "WEBHOOK_MAX_BYTES must be a number"),
+        ({"WEBHOOK_MAX_BYTES": "0"}, "at least 1"),
+        ({"APPLY_LEASE_SECONDS": "-1"}, "at least 1"),
+        ({"APPLY_LEASE_SECONDS": "nan"}, "at least 1"),
+        ({"CRYPTLEX_REQUEST_LIMIT": "many"}, "CRYPTLEX_REQUEST_LIMIT"),
+        ({"CRYPTLEX_REQUEST_LIMIT": "-1"}, "at least 0"),
+        ({"CRYPTLEX_REQUEST_LIMIT": "2.5"}, "whole number"),
+        ({"CRYPTLEX_REQUEST_WINDOW_SECONDS": "0"}, "CRYPTLEX_REQUEST_WINDOW_SECONDS"),
+        ({"SECRET_KEY": ""}, "Set SECRET_KEY"),
+        ({"SECRET_KEY_FILE": "/somewhere"}, "not both"),
+        ({"CRYPTLEX_ACCESS_TOKEN_FILE": "/no/such/file"}, "cannot read /no/such/file"),
+        ({"LOG_FORMAT": "xml"}, "LOG_FORMAT"),
+        ({"LOG_LEVEL": "LOUD"}, "LOG_LEVEL"),
+    ],
+)
+def test_what_cannot_be_understood_stops_the_start(environment: dict[str, str], says: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match=says):
+        load(environment)
+
+
+@pytest.mark.parametrize(("text", "flag"), [("TRUE", True), ("1", True), ("yes", True), ("off", False), ("", False)])
+def test_yes_and_no_have_several_spellings(text: str, flag: bool) -> None:
+    assert load({"DEBUG": text})["DEBUG"] is flag
+
+
+def test_the_database_url_with_persistent_checked_connections() -> None:
+    database = load()["DATABASES"]["default"]
+    assert database["ENGINE"] == "django.db.backends.postgresql"
+    assert (database["HOST"], database["PORT"], database["NAME"]) == ("db.example.com", 5433, "name")
+    assert (database["USER"], database["PASSWORD"]) == ("u", "p")
+    assert database["CONN_MAX_AGE"] is None
+    assert database["CONN_HEALTH_CHECKS"] is True
+    assert database["OPTIONS"] == {"connect_timeout": 5, "application_name": "licensing-integration"}
+
+
+def test_the_database_url_may_carry_options() -> None:
+    url = "postgresql://u@/name?host=/run/postgresql&connect_timeout=2&sslmode=require"
+    options = load({"DATABASE_URL": url})["DATABASES"]["default"]["OPTIONS"]
+    assert options["host"] == "/run/postgresql"
+    assert options["connect_timeout"] == 2
+    assert options["sslmode"] == "require"
+
+
+def test_behind_a_proxy_everything_is_https() -> None:
+    plain, secure = load(), load({"BEHIND_HTTPS_PROXY": "true"})
+    for name in ("SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE", "SECURE_SSL_REDIRECT"):
+        assert (plain[name], secure[name]) == (False, True)
+    assert plain["SECURE_PROXY_SSL_HEADER"] is None  # or anybody could claim to have come by HTTPS
+    assert secure["SECURE_PROXY_SSL_HEADER"] == ("HTTP_X_FORWARDED_PROTO", "https")
+    assert (plain["SECURE_HSTS_SECONDS"], secure["SECURE_HSTS_SECONDS"]) == (0, 3600)
+
+
+def test_public_names_are_added_to_those_of_this_machine() -> None:
+    settings = load(
+        {"ALLOWED_HOSTS": "a.example.com, b.example.com", "CSRF_TRUSTED_ORIGINS": "https://a.example.com ,"}
+    )
+    assert settings["ALLOWED_HOSTS"][:2] == ["a.example.com", "b.example.com"]
+    assert "127.0.0.1" in settings["ALLOWED_HOSTS"]
+    assert settings["CSRF_TRUSTED_ORIGINS"] == ["https://a.example.com"]
+
+
+def test_the_env_file_fills_in_what_the_environment_leaves_open(copy: Path) -> None:
+    (copy.parent / ".env").write_text("STORES=one=fastspring\nONE_WEBHOOK_SECRET=from-file\nDEBUG=true\n")
+    environment = {"ENV_FILE": str(copy.parent / ".env"), "DEBUG": "false"}
+    settings = load(environment, base=copy)
+    assert settings["STORES"][0]["webhook_secrets"] == ("from-file",)
+    assert settings["DEBUG"] is False
+
+
+def test_a_newcomer_needs_no_configuration_and_keeps_the_same_secret_key(
+    copy: Path, postgres: EmbeddedPostgres
+) -> None:
+    environment = {"DATABASE_URL": "", "SECRET_KEY": "", "EMBEDDED_POSTGRES_DIR": str(postgres.folder)}
+    first, second = load(environment, base=copy), load(environment, base=copy)
+    assert first["DATABASES"]["default"]["HOST"] == str(postgres.socket_dir)
+    assert len(first["SECRET_KEY"]) >= 50
+    assert first["SECRET_KEY"] == second["SECRET_KEY"]
+    key = copy.parent / "var" / "secret_key"
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    assert [path.name for path in key.parent.iterdir() if path.name.startswith("secret_key")] == ["secret_key"]
+
+
+def test_static_files_are_fingerprinted_once_collected(copy: Path) -> None:
+    backend = "staticfiles"
+    assert "StaticFilesStorage" in load(base=copy)["STORAGES"][backend]["BACKEND"]
+    (copy.parent / "var" / "static" / "staticfiles.json").write_text("{}")
+    collected = load(base=copy)
+    assert "CompressedManifest" in collected["STORAGES"][backend]["BACKEND"]
+    assert collected["WHITENOISE_USE_FINDERS"] is False
