@@ -25,6 +25,7 @@ SHORTEST_WEBHOOK_SECRET = 16
 TEST_EVENTS = ("hold", "apply")
 ADOPT = ("auto", "always")
 
+
 def check_names(**kwargs: object) -> Iterable[CheckMessage]:
     yield from _names("STORES", settings.STORES, number=1)
     yield from _names("LICENSE_SERVERS", settings.LICENSE_SERVERS, number=4)
@@ -64,9 +65,7 @@ def _store(store: StoreConfig) -> Iterator[CheckMessage]:
             id=_id("E", 7),
         )
     if store.test_events not in TEST_EVENTS:
-        yield Error(
-            f"{prefix}_TEST_EVENTS is {store.test_events!r}.", hint="Write hold or apply.", id=_id("E", 8)
-        )
+        yield Error(f"{prefix}_TEST_EVENTS is {store.test_events!r}.", hint="Write hold or apply.", id=_id("E", 8))
     if bool(store.api_username) != bool(store.api_password):
         yield Error(
             f"Store {store.name!r} has half of its API credentials.",

@@ -10,6 +10,8 @@ from django.conf import settings
 
 from licensing_integration.stores.base import Secret
 
+NO_SECRET = Secret("")
+
 
 @dataclass(frozen=True, kw_only=True)
 class StoreConfig:
@@ -23,7 +25,7 @@ class StoreConfig:
     webhook_secrets: tuple[Secret, ...] = ()
     test_events: str = "hold"
     api_username: str = ""
-    api_password: Secret = Secret("")
+    api_password: Secret = NO_SECRET
     api_base_url: str = ""
 
 
@@ -38,7 +40,7 @@ class LicenseServerConfig:
     name: str
     backend: str
     base_url: str = ""
-    access_token: Secret = Secret("")
+    access_token: Secret = NO_SECRET
     request_limit: int = 50
     request_window_seconds: float = 5.0
     adopt: str = "auto"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 from django.db import connection
 from procrastinate.contrib.django import app
@@ -62,7 +63,7 @@ def enqueue_purchases(purchase_ids: Sequence[int]) -> None:
     _defer(PLAN_PURCHASES, [{"purchase_ids": [purchase_id]} for purchase_id in purchase_ids], priority=0)
 
 
-def _defer(task_name: str, all_args: Sequence[dict[str, list[int]]], *, priority: int) -> None:
+def _defer(task_name: str, all_args: Sequence[dict[str, Any]], *, priority: int) -> None:
     if not all_args:
         return
     jobs = [
@@ -72,7 +73,7 @@ def _defer(task_name: str, all_args: Sequence[dict[str, list[int]]], *, priority
             lock=None,
             queueing_lock=None,
             task_name=task_name,
-            task_kwargs=dict(args),
+            task_kwargs=args,
             priority=priority,
         )
         for args in all_args

@@ -168,9 +168,8 @@ class EmbeddedPostgres:
         command = [str(self._programs / program), *arguments]
         # Files, not pipes: the server inherits them, and a pipe would stay open for as long as it runs.
         with tempfile.TemporaryFile() as output:
-            done = subprocess.run(  # noqa: S603 - our own program and arguments
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/", check=False, **_as_server_user()
-            )
+            streams = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": output}
+            done = subprocess.run(command, cwd="/", check=False, **streams, **_as_server_user())  # noqa: S603
             if done.returncode:
                 output.seek(0)
                 said = output.read().decode(errors="replace").strip()

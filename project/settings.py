@@ -143,7 +143,8 @@ DATABASE_URL: str = env.str("DATABASE_URL", default="")
 if DATABASE_URL:
     _database: dict[str, Any] = dict(env.db_url_config(DATABASE_URL))
 else:
-    _postgres = EmbeddedPostgres(choose_folder(Path(env.str("EMBEDDED_POSTGRES_DIR", default=str(VAR_DIR / "postgres")))))
+    _folder = Path(env.str("EMBEDDED_POSTGRES_DIR", default=str(VAR_DIR / "postgres")))
+    _postgres = EmbeddedPostgres(choose_folder(_folder))
     _postgres.use()
     _database = _postgres.database
 _database.setdefault("OPTIONS", {})

@@ -13,7 +13,7 @@ if not os.environ.get("DATABASE_URL") and "EMBEDDED_POSTGRES_DIR" not in os.envi
     # The first process of a run makes the folder; pytest-xdist's workers inherit its name, and with it the server.
     os.environ["EMBEDDED_POSTGRES_DIR"] = str(make_postgres_folder())
 
-from project.settings import *  # noqa: E402, F403
+from project.settings import *  # noqa: F403
 
 STORES = [
     {

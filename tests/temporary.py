@@ -1,24 +1,48 @@
-"""Folders for PostgreSQL servers that live as long as a test run."""
+"""Folders for PostgreSQL servers that live as long as a test run, also when the run is killed."""
 
 from __future__ import annotations
 
 import atexit
+import contextlib
+import fcntl
+import os
 import shutil
 import tempfile
+from functools import cache
 from pathlib import Path
 
-from project.embedded_postgres import choose_folder
+from project.embedded_postgres import EmbeddedPostgres, choose_folder
+
+PREFIX = "licensing-integration-tests-"
+ALIVE = "alive.lock"  # locked as long as the process that made the folder lives
 
 
 def make_postgres_folder() -> Path:
     """A folder the server's own user can reach, which pytest's are not; removed when this process ends."""
-    outside = Path(tempfile.mkdtemp(prefix="licensing-integration-tests-"))
-    outside.chmod(0o755)
+    _remove_what_killed_runs_left()
+    outside = Path(tempfile.mkdtemp(prefix=PREFIX))
+    handle = os.open(outside / ALIVE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    outside.chmod(0o755)  # found by others only now, with its lock held
+    atexit.register(_remove, outside)  # before the server's own clean-up is registered, so it happens after it
+    return choose_folder(outside / "postgres")
+
+
+def _remove(outside: Path) -> None:
     folder = choose_folder(outside / "postgres")
-    atexit.register(_remove, outside, folder)  # before the server's own clean-up is registered, so it happens after it
-    return folder
+    with contextlib.suppress(OSError):
+        EmbeddedPostgres(folder).stop()
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(outside, ignore_errors=True)
 
 
-def _remove(*folders: Path) -> None:
-    for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)
+@cache
+def _remove_what_killed_runs_left() -> None:
+    for outside in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError):  # in use, somebody else's, or gone meanwhile
+            handle = os.open(outside / ALIVE, os.O_RDWR)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _remove(outside)
+            finally:
+                os.close(handle)

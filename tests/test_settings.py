@@ -20,9 +20,9 @@ PROJECT = Path(__file__).resolve().parents[1] / "project"
 LEAST = {"ENV_FILE": "", "DATABASE_URL": "postgresql://u:p@db.example.com:5433/name", "SECRET_KEY": "k" * 50}
 
 
-def load(environment: Mapping[str, str] = {}, *, base: Path = PROJECT) -> dict[str, Any]:  # noqa: B006 - not changed
+def load(environment: Mapping[str, str] | None = None, *, base: Path = PROJECT) -> dict[str, Any]:
     """The settings as a process with exactly this environment would have them."""
-    with mock.patch.dict(os.environ, {**LEAST, **environment}, clear=True):
+    with mock.patch.dict(os.environ, {**LEAST, **(environment or {})}, clear=True):
         return runpy.run_path(str(base / "settings.py"))
 
 

@@ -9,7 +9,8 @@ import logging
 from datetime import timedelta
 
 from django.core.cache import cache
-from django.db import DatabaseError, connection
+from django.db import Error as DatabaseFailure
+from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
@@ -36,8 +37,8 @@ def live(request: HttpRequest) -> JsonResponse:
 def ready(request: HttpRequest) -> JsonResponse:
     """200 when events can be received and worked on; otherwise 503, and each part says what it lacks."""
     try:
-        parts = {"database": _database(), "migrations": _migrations(), "worker": _worker()}
-    except DatabaseError:
+        parts = _parts()
+    except DatabaseFailure:
         logger.warning("The database does not answer.", exc_info=True)
         connection.close()
         parts = {"database": "The database does not answer. Check that it runs and that DATABASE_URL is right."}
@@ -45,10 +46,14 @@ def ready(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"status": OK if is_ready else "not ready", **parts}, status=200 if is_ready else 503)
 
 
-def _database() -> str:
+def _parts() -> dict[str, str]:
+    """Each part of the system: ``ok``, or a sentence. What cannot be asked without an earlier part is left out."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
-    return OK
+    migrations = _migrations()
+    if migrations != OK:
+        return {"database": OK, "migrations": migrations}
+    return {"database": OK, "migrations": OK, "worker": _worker()}
 
 
 def _migrations() -> str:

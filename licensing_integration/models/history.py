@@ -43,7 +43,7 @@ class HistoryEntry(models.Model):
         return self.sentence
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        if self.pk is not None:
+        if not self._state.adding:
             raise TypeError("History is append-only.")
         super().save(*args, **kwargs)
 

@@ -2,73 +2,40 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
-import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
+from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from licensing_integration import conf
 from licensing_integration.domain.facts import Customer
 from licensing_integration.domain.licenses import DesiredLicense, LicenseSnapshot
-from licensing_integration.domain.outcomes import FailureMode, LicenseState, SyncState
-from licensing_integration.exceptions import PermanentRemoteError, RemoteError, TransientRemoteError
+from licensing_integration.domain.outcomes import FailureMode, LicenseState
+from licensing_integration.exceptions import PermanentRemoteError, RemoteError
 from licensing_integration.http import call_deadline
 from licensing_integration.license_servers.base import LicenseServerBackend
 from licensing_integration.models import HistoryEntry, LicenseLink, LicensingUser
-from licensing_integration.services import history, retries
+from licensing_integration.services import history, leases, retries
 from licensing_integration.services.codec import from_json, to_json
 from licensing_integration.services.connections import backend_of
 
 logger = logging.getLogger(__name__)
 
-# The claim is the record "an attempt begins": it is committed before the first call, so a killed worker leaves a trace.
-_CLAIM = """
-UPDATE licensing_integration_licenselink
-   SET lease_until = clock_timestamp() + %(lease)s, lease_token = %(token)s, attempts = attempts + 1,
-       unclear_attempts = unclear_attempts + 1, attempted_at = clock_timestamp(), updated_at = clock_timestamp()
- WHERE id = %(id)s AND sync_state = 'pending'
-   AND (lease_until IS NULL OR lease_until < clock_timestamp())
-   AND (retry_at IS NULL OR retry_at <= clock_timestamp())
-RETURNING *
-"""
-_SETTLE = """
-UPDATE licensing_integration_licenselink
-   SET applied = %(applied)s::jsonb, observed = %(observed)s::jsonb, external_id = %(external_id)s, key = %(key)s,
-       state = %(state)s, expires_at = %(expires_at)s, issued_at = coalesce(issued_at, %(issued_at)s),
-       attempts = 0, unclear_attempts = 0, failing_since = NULL, retry_at = NULL, is_adoptable = false,
-       failure_mode = '', failure_message = '', lease_until = NULL, lease_token = NULL,
-       sync_state = CASE WHEN desired = %(applied)s::jsonb THEN 'settled' ELSE 'pending' END,
-       updated_at = clock_timestamp()
- WHERE id = %(id)s AND lease_token = %(token)s
-RETURNING sync_state
-"""
-# A failure leaves a plan made meanwhile pending and due at once: it may be just what was missing.
-_FAIL = """
-UPDATE licensing_integration_licenselink
-   SET sync_state = CASE WHEN %(retry_at)s::timestamptz IS NULL AND desired = %(tried)s::jsonb
-                         THEN 'attention' ELSE 'pending' END,
-       retry_at = CASE WHEN desired = %(tried)s::jsonb THEN %(retry_at)s::timestamptz END,
-       unclear_attempts = unclear_attempts - %(clear)s, failure_mode = %(mode)s, failure_message = %(message)s,
-       failing_since = coalesce(failing_since, %(now)s), lease_until = NULL, lease_token = NULL,
-       updated_at = clock_timestamp()
- WHERE id = %(id)s AND lease_token = %(token)s
-"""
-
 
 @dataclass(frozen=True, kw_only=True)
 class _Outcome:
-    """What an attempt brought about. ``snapshot=None``: there is no license, and none is wanted."""
+    """What an attempt brought about. ``snapshot=None``: there is no license, and none is wanted. ``new_user_id``: the
+    customer's user on the license server, when it was asked for and should be remembered."""
 
     applied: DesiredLicense
     snapshot: LicenseSnapshot | None
     entries: tuple[tuple[str, str], ...] = ()  # (kind, sentence)
+    new_user_id: str = ""
 
 
 def apply_links(link_ids: Iterable[int]) -> None:
@@ -80,7 +47,7 @@ def apply_links(link_ids: Iterable[int]) -> None:
 def apply_link(link_id: int) -> None:
     """Bring one license to its desired state, also when that changes while we work. Returns without doing anything
     when the link is settled, stopped, not due, or claimed by another worker."""
-    while link := _claim(link_id):
+    while link := leases.claim(link_id):
         deadline = call_deadline.set(time.monotonic() + conf.apply_lease_seconds() * 0.9)
         try:
             outcome = _converge(link)
@@ -94,11 +61,6 @@ def apply_link(link_id: int) -> None:
             call_deadline.reset(deadline)
         if is_settled:
             return
-
-
-def _claim(link_id: int) -> LicenseLink | None:
-    arguments = {"id": link_id, "token": uuid.uuid4(), "lease": timedelta(seconds=conf.apply_lease_seconds())}
-    return next(iter(LicenseLink.objects.raw(_CLAIM, arguments)), None)
 
 
 # --- one attempt -----------------------------------------------------------------------------------------------------
@@ -120,18 +82,25 @@ def _converge(link: LicenseLink) -> _Outcome:
 
 
 def _issue(link: LicenseLink, backend: LicenseServerBackend, desired: DesiredLicense) -> _Outcome:
-    user_id, is_cached = _user_id(link.server, backend, desired.customer)
+    user_id, is_known = _user_id(link.server, backend, desired.customer)
     try:
         snapshot = backend.issue(desired, slot=link.reference, user_id=user_id)
     except PermanentRemoteError:
-        fresh_id = _refreshed_user_id(link.server, backend, desired.customer) if is_cached else user_id
+        # Somebody may have deleted the user we knew; then there is another one now.
+        fresh_id = backend.ensure_user(desired.customer) if user_id and is_known else user_id
         if fresh_id == user_id:
             raise
-        snapshot = backend.issue(desired, slot=link.reference, user_id=fresh_id)
+        user_id, is_known = fresh_id, False
+        snapshot = backend.issue(desired, slot=link.reference, user_id=user_id)
     sentence = f"Issued license …{snapshot.key[-6:]} on {link.server}{_until(snapshot)}. {link.reason}"
     if not user_id:
         sentence += " The store gave no e-mail address, so the license belongs to no user."
-    return _Outcome(applied=desired, snapshot=snapshot, entries=(("license.issued", sentence),))
+    return _Outcome(
+        applied=desired,
+        snapshot=snapshot,
+        entries=(("license.issued", sentence),),
+        new_user_id="" if is_known else user_id,
+    )
 
 
 def _adoptable(link: LicenseLink, backend: LicenseServerBackend, desired: DesiredLicense) -> LicenseSnapshot | None:
@@ -154,7 +123,7 @@ def _adopt(
     is_ours = link.reference in found.metadata.values()
     tried = from_json(link.applied, DesiredLicense) if link.applied else desired
     goal = replace(desired, periods=min(desired.periods, tried.periods)) if is_ours else desired
-    user_id, _ = _user_id(link.server, backend, desired.customer)
+    user_id, is_known = _user_id(link.server, backend, desired.customer)
     result = backend.converge(found, applied=None, desired=goal, user_id=user_id, is_retry=True)
     origin = "made by an earlier attempt" if is_ours else "found on the server"
     adopted = ("license.adopted", f"Adopted license …{found.key[-6:]}, {origin}. {link.reason}")
@@ -162,6 +131,7 @@ def _adopt(
         applied=goal,
         snapshot=result.snapshot,
         entries=(adopted, *_sentences(link, result.verbs, result.notes, result.snapshot)),
+        new_user_id="" if is_known else user_id,
     )
 
 
@@ -173,12 +143,15 @@ def _change(link: LicenseLink, backend: LicenseServerBackend, desired: DesiredLi
         if desired.state is LicenseState.ABSENT:
             return result_of_gone
         raise _gone(link)
-    user_id = _changed_user_id(link, backend, applied, desired)
+    user_id, is_known = _changed_user_id(link, backend, applied, desired)
     result = backend.converge(observed, applied=applied, desired=desired, user_id=user_id, is_retry=is_retry)
     if result.snapshot is None and desired.state is not LicenseState.ABSENT:
         raise _gone(link)
     return _Outcome(
-        applied=desired, snapshot=result.snapshot, entries=_sentences(link, result.verbs, result.notes, result.snapshot)
+        applied=desired,
+        snapshot=result.snapshot,
+        entries=_sentences(link, result.verbs, result.notes, result.snapshot),
+        new_user_id="" if is_known else user_id,
     )
 
 
@@ -230,66 +203,40 @@ def _until(snapshot: LicenseSnapshot | None) -> str:
 def _user_id(server: str, backend: LicenseServerBackend, customer: Customer) -> tuple[str, bool]:
     """The license server's user for the customer, and whether we knew it already. No e-mail: no user, no call."""
     if not customer.email:
-        return "", False
-    known = LicensingUser.objects.filter(server=server, email=customer.email).values_list("external_id", flat=True)
-    cached = next(iter(known), "")
-    return (cached, True) if cached else (_ensure_user(server, backend, customer), False)
+        return "", True
+    known = LicensingUser.objects.raw(_KNOWN_USER, [server, customer.email])
+    user = next(iter(known), None)
+    return (user.external_id, True) if user else (backend.ensure_user(customer), False)
 
 
-def _refreshed_user_id(server: str, backend: LicenseServerBackend, customer: Customer) -> str:
-    """The user's id asked anew: somebody may have deleted the one we knew."""
-    user_id = _ensure_user(server, backend, customer)
-    LicensingUser.objects.filter(server=server, email=customer.email).update(external_id=user_id)
-    return user_id
-
-
-def _ensure_user(server: str, backend: LicenseServerBackend, customer: Customer) -> str:
-    user_id = backend.ensure_user(customer)
-    row = LicensingUser(server=server, email=customer.email, external_id=user_id)
-    LicensingUser.objects.bulk_create([row], ignore_conflicts=True)
-    return user_id
+_KNOWN_USER = "SELECT id, external_id FROM licensing_integration_licensinguser WHERE server = %s AND email = %s"
 
 
 def _changed_user_id(
     link: LicenseLink, backend: LicenseServerBackend, applied: DesiredLicense | None, desired: DesiredLicense
-) -> str:
-    """The user to assign, needed only when the license goes to another address."""
+) -> tuple[str, bool]:
+    """The user to assign, needed only when the license goes to another address, and whether we knew it."""
     if desired.state is LicenseState.ABSENT or (applied and applied.customer.email == desired.customer.email):
-        return ""
-    return _user_id(link.server, backend, desired.customer)[0]
+        return "", True
+    return _user_id(link.server, backend, desired.customer)
 
 
 # --- the record of an attempt ---------------------------------------------------------------------------------------
 
 
 def _record_success(link: LicenseLink, outcome: _Outcome) -> bool:
-    """Write the outcome; whether the link is settled now. A lost lease writes nothing: its new holder looks first."""
-    snapshot = outcome.snapshot
-    before = link.observed or {}
-    after = to_json(snapshot) if snapshot else {}
-    arguments = {
-        **_identity(link),
-        "applied": _jsonb(to_json(outcome.applied)),
-        "observed": _jsonb(after) if snapshot else None,
-        "external_id": snapshot.license_id if snapshot else "",
-        "key": snapshot.key if snapshot else link.key,
-        "state": (snapshot.state if snapshot else LicenseState.ABSENT).value,
-        "expires_at": snapshot.expires_at if snapshot else None,
-        "issued_at": timezone.now() if snapshot else None,
-    }
-    changes = _visible_changes(before, after)
-    entries = [history.link_entry(link, kind=k, sentence=s, changes=changes) for k, s in outcome.entries]
-    try:
-        with transaction.atomic():
-            row = _execute(_SETTLE, arguments)
-            if row is not None:
-                HistoryEntry.objects.bulk_create(entries)
-    except IntegrityError as error:
-        raise TransientRemoteError(
-            "Another license link adopted the same license at the same moment.", retry_after=0.0
-        ) from error
+    """Write the outcome; whether there is nothing more to do."""
+    after = to_json(outcome.snapshot) if outcome.snapshot else {}
+    changes = _visible_changes(link.observed or {}, after)
+    is_settled = leases.settle(
+        link,
+        applied=outcome.applied,
+        snapshot=outcome.snapshot,
+        entries=[history.link_entry(link, kind=k, sentence=s, changes=changes) for k, s in outcome.entries],
+        new_user=(outcome.applied.customer.email, outcome.new_user_id),
+    )
     logger.info("license applied", extra={"license": link.pk, "server": link.server})
-    return row is None or row[0] == SyncState.SETTLED
+    return is_settled
 
 
 def _visible_changes(before: dict[str, Any], after: dict[str, Any]) -> dict[str, list[Any]]:
@@ -301,19 +248,8 @@ def _record_failure(link: LicenseLink, error: Exception) -> None:
     now = timezone.now()
     decision = retries.decide(error, attempts=link.attempts, failing_since=link.failing_since or now, now=now)
     message = _message(error, decision)
-    arguments = {
-        **_identity(link),
-        "tried": _jsonb(link.desired),
-        "retry_at": decision.retry_at,
-        "clear": int(decision.is_clear),
-        "mode": decision.failure_mode.value,
-        "message": message,
-        "now": now,
-    }
     entries = _failure_entries(link, error, message, decision.retry_at)
-    with transaction.atomic():
-        _execute(_FAIL, arguments)
-        HistoryEntry.objects.bulk_create(entries)
+    leases.fail(link, decision=decision, message=message, entries=entries, now=now)
     log = logger.exception if decision.failure_mode is FailureMode.INTERNAL else logger.warning
     log("license not applied", extra={"license": link.pk, "server": link.server, "error": type(error).__name__})
 
@@ -337,18 +273,3 @@ def _message(error: Exception, decision: retries.Decision) -> str:
     if decision.failure_mode is FailureMode.EXCEEDED:
         return f"Given up after three days: {error}"
     return str(error)
-
-
-def _identity(link: LicenseLink) -> dict[str, object]:
-    return {"id": link.pk, "token": link.lease_token}
-
-
-def _jsonb(value: object) -> str:
-    return json.dumps(value)
-
-
-def _execute(sql: str, arguments: dict[str, Any]) -> tuple[Any, ...] | None:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, arguments)
-        row: tuple[Any, ...] | None = cursor.fetchone() if cursor.description else None
-        return row

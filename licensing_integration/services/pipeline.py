@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from licensing_integration import jobs
 from licensing_integration.domain.outcomes import EventState, FailureMode
-from licensing_integration.exceptions import PayloadError
+from licensing_integration.exceptions import PayloadError, UnsupportedEvent
 from licensing_integration.models import WebhookEvent
 from licensing_integration.services import retries
 from licensing_integration.services.apply import apply_links
@@ -53,6 +53,8 @@ def _process(event: WebhookEvent) -> list[int]:
         return plan_event(event, translate(event))
     except (OperationalError, InterfaceError):
         raise  # our own database is away: the event stays received and the sweep tries again
+    except UnsupportedEvent as error:
+        _stop(event, EventState.UNSUPPORTED, str(error))
     except PayloadError as error:
         _stop(event, EventState.MALFORMED, str(error))
     except Exception as error:

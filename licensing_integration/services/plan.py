@@ -210,8 +210,12 @@ def _links_by_item(purchase: Purchase) -> dict[int, dict[int, LicenseLink]]:
 def _mappings(store: str, wanted: Mapping[str, ItemFact]) -> dict[str, ProductMapping]:
     if not wanted:
         return {}
-    products = {item.product for item in wanted.values()}
-    return {m.store_product: m for m in ProductMapping.objects.filter(store=store, store_product__in=products)}
+    products = sorted({item.product for item in wanted.values()})
+    return {m.store_product: m for m in ProductMapping.objects.raw(_MAPPINGS, [store, products])}
+
+
+# By hand because it runs for every event: composing it anew was a tenth of all the time planning takes (measured).
+_MAPPINGS = "SELECT * FROM licensing_integration_productmapping WHERE store = %s AND store_product = ANY(%s)"
 
 
 def _plan_row(

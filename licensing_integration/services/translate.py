@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 
 from licensing_integration.domain.facts import PurchaseFact
-from licensing_integration.exceptions import MalformedPayload
+from licensing_integration.exceptions import MalformedPayload, PayloadError, UnsupportedEvent
 from licensing_integration.models import WebhookEvent
 from licensing_integration.services.connections import adapter_of, store_api
 from licensing_integration.stores.payload import Payload
@@ -18,12 +18,21 @@ def translate(event: WebhookEvent) -> tuple[PurchaseFact, ...]:
     """
     adapter = adapter_of(event.store)
     payload = _payload(event)
+    translator = adapter.translators.get(event.event_type)
+    if translator is None:  # a replay: receiving stores these with their verdict and wakes nobody
+        raise _not_translatable(event)
     api = store_api(event.store) if event.fetched is None else None
     if adapter.enrich is not None and api is not None:
         event.fetched = adapter.enrich(payload, api)
         event.save(update_fields=["fetched"])
         payload = _payload(event)
-    return adapter.translators[event.event_type](payload)
+    return translator(payload)
+
+
+def _not_translatable(event: WebhookEvent) -> PayloadError:
+    if not event.event_type:
+        return MalformedPayload("type", "is missing")
+    return UnsupportedEvent(f"Nothing is known about events of the type '{event.event_type[:80]}'.")
 
 
 def _payload(event: WebhookEvent) -> Payload:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from html import escape
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from django.test import Client
 from licensing_integration.admin import inbox, mixins
 from licensing_integration.admin.payloads import MOST_CHARACTERS
 from licensing_integration.models import WebhookEvent
+from licensing_integration.services import pipeline
 from tests.admin.conftest import url
 from tests.factories import HistoryEntryFactory, LicenseLinkFactory, WebhookEventFactory
 
@@ -53,7 +55,7 @@ def test_the_payload_is_indented(support: Client) -> None:
 def test_a_payload_nobody_can_parse_is_shown_as_it_came(body: str, support: Client) -> None:
     page = _page(support, WebhookEventFactory(state="malformed", body=body))
     assert "stands here as it was received" in page
-    assert body[:50] in page
+    assert escape(body[:50]) in page
 
 
 def test_half_a_surrogate_pair_does_not_break_the_page(support: Client) -> None:
@@ -116,6 +118,25 @@ def test_replay_asks_then_sets_the_event_in_motion(support: Client, queued: Call
     assert (event.state, event.problem, event.attempts) == ("received", "", 0)
     assert queued() == [("process_events", {"event_ids": [event.pk]})]
     assert LogEntry.objects.get().user == support.user
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict"),
+    [
+        ({"event_type": "wishlist.created", "state": "unsupported"}, "unsupported"),
+        ({"event_type": "", "state": "malformed"}, "malformed"),
+        ({"body": "no JSON", "state": "malformed"}, "malformed"),
+    ],
+)
+def test_replaying_what_we_still_cannot_read_ends_in_the_same_verdict(
+    values: dict[str, str], verdict: str, support: Client, queued: Callable[[], list[Any]]
+) -> None:
+    event = WebhookEventFactory(**values)
+    support.post(url("webhookevent", "replay", event.pk))
+    pipeline.process_events(queued()[0][1]["event_ids"])
+    event.refresh_from_db()
+    assert event.state == verdict
+    assert event.problem
 
 
 @pytest.mark.parametrize("state", ["received", "ignored"])

@@ -193,16 +193,15 @@ def test_issue_again_helps_a_license_that_was_never_issued(staff: Client, queued
     assert queued() == [("apply_links", {"link_ids": [link.pk]})]
 
 
+_REFUSED = {"sync_state": "attention", "failure_mode": "permanent"}
+_NOT_WANTED = {"state": "absent", "server": "cryptlex", "product_id": "prod-1"}
+
+
 @pytest.mark.parametrize(
     "values",
-    [
-        {},
-        {"sync_state": "attention", "failure_mode": "config"},
-        {"is_new": True},
-        {"sync_state": "attention", "failure_mode": "permanent", "desired": {"state": "absent", "server": "cryptlex", "product_id": "p"}},
-    ],
+    [{}, {**_REFUSED, "failure_mode": "config"}, {"is_new": True}, {**_REFUSED, "desired": _NOT_WANTED}],
     ids=["fine", "misconfigured", "on its way", "not wanted"],
-)  # fmt: skip
+)
 def test_a_license_that_is_there_or_not_wanted_is_not_issued_again(
     values: dict[str, Any], staff: Client, queued: Callable[[], list[Any]]
 ) -> None:

@@ -18,7 +18,7 @@ from licensing_integration.domain.facts import (
     Subscription,
     SubscriptionFact,
 )
-from licensing_integration.domain.outcomes import PurchaseKind, PurchaseStatus
+from licensing_integration.domain.outcomes import ExpiryMode, PurchaseKind, PurchaseStatus
 from licensing_integration.domain.planning import ItemContext, ItemPlan, Override, items_of, plan_item
 from licensing_integration.domain.purchases import PurchaseState, fold
 from licensing_integration.domain.terms import Policies, Terms
@@ -26,7 +26,7 @@ from licensing_integration.domain.terms import Policies, Terms
 START = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
 MAIN = "main"
 AVA = Customer(email="ava@example.com", first_name="Ava")
-TERMS = Terms(server="cryptlex", product_id="prod-1", template_id="tmpl-1")
+TERMS = Terms(server="cryptlex", product_id="prod-1", template_id="tmpl-1", expiry=ExpiryMode.PAID_THROUGH)
 
 
 def day(number: float) -> datetime:

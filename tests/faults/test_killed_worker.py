@@ -31,7 +31,7 @@ ISSUING = [
     *WRITING,
 ]
 RENEWING = [At(StopPoint.CLAIMING), *_calls("POST", "/v3/licenses/{id}/renew"), *WRITING]
-RENEWING_BY_DATE = _calls("POST", "/v3/licenses/{id}/expires-at")
+RENEWING_BY_DATE = _calls("PATCH", "/v3/licenses/{id}/expires-at")
 SUSPENDING = [*_calls("PATCH", "/v3/licenses/{id}"), *WRITING]
 DELETING = [*_calls("DELETE", "/v3/licenses/{id}"), *WRITING]
 

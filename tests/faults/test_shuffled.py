@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from licensing_integration.sandbox.fastspring import Event
-from tests.faults.lives import deliveries_of, subscriptions, with_duplicates
-from tests.faults.posting import Poster, post
+from tests.faults.lives import subscriptions, with_duplicates
+from tests.faults.posting import Poster
 from tests.faults.stack import Stack
 from tests.faults.verdict import check, outcome_of
 

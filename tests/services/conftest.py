@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -18,7 +19,9 @@ SECRET = "webhook-secret-for-tests"
 ATTRIBUTES = {"cryptlex_product_id": "prod-1", "cryptlex_license_template_id": "tmpl-1"}
 AVA = Buyer(email="Ava.Lindqvist@Example.com")
 
-_TASKS = {task.name: task.func for task in (tasks.process_events_task, tasks.apply_links_task, tasks.plan_purchases_task)}
+_TASKS = {
+    task.name: task.func for task in (tasks.process_events_task, tasks.apply_links_task, tasks.plan_purchases_task)
+}
 
 # Fetches and removes the next job as procrastinate does: by priority, then by age.
 _NEXT_JOB = """
@@ -78,8 +81,6 @@ def work(db: None) -> Callable[[], int]:
 
 
 def _next_job() -> tuple[str, dict[str, list[int]]] | None:
-    import json
-
     with connection.cursor() as cursor:
         cursor.execute(_NEXT_JOB)
         row = cursor.fetchone()
@@ -100,7 +101,7 @@ def deliver(post: Callable[..., Receipt], work: Callable[[], int]) -> Callable[.
 
 
 @pytest.fixture
-def api_calls(cryptlex: CryptlexSandbox) -> Iterator[Callable[[], list[str]]]:
+def api_calls(cryptlex: CryptlexSandbox) -> Callable[[], list[str]]:
     """The calls made to the license server since last asked, as "METHOD path"."""
 
     def _calls() -> list[str]:
@@ -108,7 +109,7 @@ def api_calls(cryptlex: CryptlexSandbox) -> Iterator[Callable[[], list[str]]]:
         cryptlex.clear_requests()
         return calls
 
-    yield _calls
+    return _calls
 
 
 def only_purchase() -> Purchase:

@@ -87,6 +87,7 @@ async def _work_while_database_answers(*, concurrency: int) -> None:
             await worker_app.run_worker_async(
                 concurrency=concurrency,
                 fetch_job_polling_interval=1.0,
+                abort_job_polling_interval=60.0,  # nobody aborts our jobs, and looking costs a scan of the running ones
                 delete_jobs="always",
                 shutdown_graceful_timeout=STOP_TIMEOUT,
                 install_signal_handlers=False,

@@ -1,0 +1,154 @@
+"""Leases: who works on a license, and the record of every attempt, before its first call and after its last.
+
+Each is one statement and so one transaction: a crash leaves either all of it or nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import IntegrityError, connection
+from django.utils import timezone
+
+from licensing_integration import conf
+from licensing_integration.domain.licenses import DesiredLicense, LicenseSnapshot
+from licensing_integration.domain.outcomes import LicenseState, SyncState
+from licensing_integration.exceptions import TransientRemoteError
+from licensing_integration.models import HistoryEntry, LicenseLink
+from licensing_integration.services.codec import to_json
+from licensing_integration.services.retries import Decision
+
+# The claim is the record "an attempt begins": it is committed before the first call, so a killed worker leaves a trace.
+_CLAIM = """
+UPDATE licensing_integration_licenselink
+   SET lease_until = clock_timestamp() + %(lease)s, lease_token = %(token)s, attempts = attempts + 1,
+       unclear_attempts = unclear_attempts + 1, attempted_at = clock_timestamp(), updated_at = clock_timestamp()
+ WHERE id = %(id)s AND sync_state = 'pending'
+   AND (lease_until IS NULL OR lease_until < clock_timestamp())
+   AND (retry_at IS NULL OR retry_at <= clock_timestamp())
+RETURNING *
+"""
+_SETTLE = """
+UPDATE licensing_integration_licenselink
+   SET applied = %(applied)s::jsonb, observed = %(observed)s::jsonb, external_id = %(external_id)s, key = %(key)s,
+       state = %(state)s, expires_at = %(expires_at)s, issued_at = coalesce(issued_at, %(issued_at)s),
+       attempts = 0, unclear_attempts = 0, failing_since = NULL, retry_at = NULL, is_adoptable = false,
+       failure_mode = '', failure_message = '', lease_until = NULL, lease_token = NULL,
+       sync_state = CASE WHEN desired = %(applied)s::jsonb THEN 'settled' ELSE 'pending' END,
+       updated_at = clock_timestamp()
+ WHERE id = %(id)s AND lease_token = %(token)s
+RETURNING sync_state
+"""
+# A failure leaves a plan made meanwhile pending and due at once: it may be just what was missing.
+_FAIL = """
+UPDATE licensing_integration_licenselink
+   SET sync_state = CASE WHEN %(retry_at)s::timestamptz IS NULL AND desired = %(tried)s::jsonb
+                         THEN 'attention' ELSE 'pending' END,
+       retry_at = CASE WHEN desired = %(tried)s::jsonb THEN %(retry_at)s::timestamptz END,
+       unclear_attempts = unclear_attempts - %(clear)s, failure_mode = %(mode)s, failure_message = %(message)s,
+       failing_since = coalesce(failing_since, %(now)s), lease_until = NULL, lease_token = NULL,
+       updated_at = clock_timestamp()
+ WHERE id = %(id)s AND lease_token = %(token)s
+RETURNING sync_state
+"""
+# The story is told only if the lease was still ours; the user we learnt of is remembered either way.
+_WITH_STORY = """
+WITH known AS (
+    INSERT INTO licensing_integration_licensinguser (server, email, external_id)
+    SELECT %(server)s, %(email)s, %(user_id)s WHERE %(user_id)s <> ''
+    ON CONFLICT (server, email) DO UPDATE SET external_id = excluded.external_id
+), recorded AS ({update}), story AS (
+    INSERT INTO licensing_integration_historyentry
+        (purchase_id, link_id, event_id, user_id, kind, sentence, changes, request_id, at)
+    SELECT %(purchase)s, %(id)s, %(cause)s, NULL, e.kind, e.sentence, e.changes::jsonb, e.request_id, clock_timestamp()
+      FROM unnest(%(kinds)s::text[], %(sentences)s::text[], %(changes)s::text[], %(request_ids)s::text[])
+           WITH ORDINALITY AS e(kind, sentence, changes, request_id, place), recorded
+     ORDER BY e.place
+)
+SELECT sync_state FROM recorded
+"""
+
+
+def claim(link_id: int) -> LicenseLink | None:
+    """Take the link for ourselves for the length of a lease; ``None`` when it is settled, stopped, not due or taken."""
+    arguments = {"id": link_id, "token": uuid.uuid4(), "lease": timedelta(seconds=conf.apply_lease_seconds())}
+    return next(iter(LicenseLink.objects.raw(_CLAIM, arguments)), None)
+
+
+def settle(
+    link: LicenseLink,
+    *,
+    applied: DesiredLicense,
+    snapshot: LicenseSnapshot | None,
+    entries: Sequence[HistoryEntry],
+    new_user: tuple[str, str] = ("", ""),
+) -> bool:
+    """Record that ``applied`` was brought about; whether nothing more is wanted. ``new_user``: e-mail and user id we
+    learnt. A lost lease writes nothing, and is nothing more of ours to do: its new holder looks first.
+
+    Raises ``TransientRemoteError`` when another link took the same license at the same moment.
+    """
+    arguments = {
+        "applied": json.dumps(to_json(applied)),
+        "observed": json.dumps(to_json(snapshot)) if snapshot else None,
+        "external_id": snapshot.license_id if snapshot else "",
+        "key": snapshot.key if snapshot else link.key,
+        "state": (snapshot.state if snapshot else LicenseState.ABSENT).value,
+        "expires_at": snapshot.expires_at if snapshot else None,
+        "issued_at": timezone.now() if snapshot else None,
+    }
+    try:
+        state = _record(_SETTLE, link, arguments, entries=entries, new_user=new_user)
+    except IntegrityError as error:
+        raise TransientRemoteError(
+            "Another license link adopted the same license at the same moment.", retry_after=0.0
+        ) from error
+    return state in {None, SyncState.SETTLED}
+
+
+def fail(
+    link: LicenseLink, *, decision: Decision, message: str, entries: Sequence[HistoryEntry], now: datetime
+) -> None:
+    """Record that an attempt failed, and what happens next."""
+    arguments = {
+        "tried": json.dumps(link.desired),
+        "retry_at": decision.retry_at,
+        "clear": int(decision.is_clear),
+        "mode": decision.failure_mode.value,
+        "message": message,
+        "now": now,
+    }
+    _record(_FAIL, link, arguments, entries=entries)
+
+
+def _record(
+    update: str,
+    link: LicenseLink,
+    arguments: Mapping[str, Any],
+    *,
+    entries: Sequence[HistoryEntry],
+    new_user: tuple[str, str] = ("", ""),
+) -> str | None:
+    """Run ``update`` under our lease, and tell the story with it; the link's new sync state, ``None`` without lease."""
+    everything = {
+        **arguments,
+        "id": link.pk,
+        "token": link.lease_token,
+        "purchase": link.purchase_id,
+        "cause": link.cause_id,
+        "server": link.server,
+        "email": new_user[0],
+        "user_id": new_user[1],
+        "kinds": [entry.kind for entry in entries],
+        "sentences": [entry.sentence for entry in entries],
+        "changes": [json.dumps(entry.changes) for entry in entries],
+        "request_ids": [entry.request_id for entry in entries],
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_WITH_STORY.format(update=update), everything)
+        row = cursor.fetchone()
+    return row[0] if row else None
