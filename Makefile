@@ -3,6 +3,7 @@
 #   make demo    a license out of a signed webhook, in one command
 #   make test    everything CI runs
 #   make run     web server and worker on this machine's embedded PostgreSQL
+#   make bench   measure on this machine; about a minute with BENCH_ARGS=--quick
 #   make format  let ruff rewrite what it can
 
 PYTHON ?= python3
@@ -12,7 +13,7 @@ BIN := $(VENV)/bin
 IN_TESTS := DJANGO_SETTINGS_MODULE=tests.settings
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types pytest run format hooks clean
+.PHONY: help demo test lint types pytest run bench format hooks clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -37,6 +38,9 @@ pytest: $(VENV)/.installed-dev
 run: $(VENV)/.installed
 	@$(BIN)/python manage.py migrate -v 0
 	@$(BIN)/python manage.py worker & trap "kill $$!" EXIT; $(BIN)/python manage.py serve
+
+bench: $(VENV)/.installed-dev
+	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 format: $(VENV)/.installed-dev
 	@$(BIN)/ruff check --fix-only .

@@ -22,7 +22,8 @@ from benchmarks.stack import Stack
 
 def main() -> int:
     options = _parse()
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     busy = psutil.cpu_percent(interval=1)
     plan = Plan(is_quick=options.quick, workers=options.workers, concurrency=options.concurrency)
     repeat = options.repeat or (1 if options.quick else 3)
@@ -73,6 +74,9 @@ def _names(text: str) -> Sequence[str]:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Once is enough: ending our processes must not be interrupted by impatience."""
+    for again in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(again, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import resource
+import signal
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
@@ -111,6 +112,8 @@ def _merged(results: Sequence[Result]) -> Result:
 
 
 def _child(load: Load, index: int, count: int, barrier: Barrier, sender: Connection) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for our parent, who then ends us
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     numbers = list(load.numbers if load.numbers is not None else range(load.book.count))[index::count]
     requests = [(number, load.book.request(number)) for number in numbers]
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

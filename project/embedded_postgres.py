@@ -168,7 +168,7 @@ class EmbeddedPostgres:
         command = [str(self._programs / program), *arguments]
         # Files, not pipes: the server inherits them, and a pipe would stay open for as long as it runs.
         with tempfile.TemporaryFile() as output:
-            streams = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": output}
+            streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": output}
             done = subprocess.run(command, cwd="/", check=False, **streams, **_as_server_user())  # noqa: S603
             if done.returncode:
                 output.seek(0)

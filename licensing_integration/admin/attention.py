@@ -49,7 +49,7 @@ def _summary(request: HttpRequest) -> list[dict[str, Any]]:
     sections = []
     for model in _ANY:
         options = model._meta
-        if not request.user.has_perm(f"{options.app_label}.view_{options.model_name}"):  # type: ignore[union-attr]
+        if not request.user.has_perm(f"{options.app_label}.view_{options.model_name}"):
             continue
         counts = attention.summarize(attention.concerns_of(model))
         rows = [{"concern": count.concern, "count": count, "url": _list_url(count.concern)} for count in counts]
@@ -72,5 +72,5 @@ def _index_context(request: HttpRequest) -> dict[str, Any]:
     return {"is_licensing_shown": bool(sections), "waiting": waiting}
 
 
-admin.site.index_context = _index_context  # type: ignore[attr-defined]
-admin.site.add_page("attention/", attention_page, name="attention")  # type: ignore[attr-defined]
+admin.site.index_context = _index_context
+admin.site.add_page("attention/", attention_page, name="attention")

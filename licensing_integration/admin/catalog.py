@@ -160,7 +160,7 @@ class ProductMappingAdmin(admin.ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: ProductMapping | None = None) -> bool:
         """A mapping has an audit trail: everybody deactivates it instead."""
-        return bool(request.user.is_superuser)  # type: ignore[union-attr]
+        return bool(request.user.is_superuser)
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         actions = super().get_actions(request)

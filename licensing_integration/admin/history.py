@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from licensing_integration.admin.mixins import ReadOnlyAdmin, SearchMixin
+from licensing_integration.admin.mixins import ReadOnlyAdmin, SearchMixin, in_utc
 from licensing_integration.models import HistoryEntry, LicenseLink, Purchase
 from licensing_integration.services import search
 
@@ -46,8 +46,8 @@ def _entries_found(hits: search.Hits) -> QuerySet[Any]:
 
 @admin.register(HistoryEntry)
 class HistoryEntryAdmin(SearchMixin, ReadOnlyAdmin):
-    list_display = ("at", "sentence", "subject", "because_of")
-    list_display_links = ("at",)
+    list_display = ("when", "sentence", "subject", "because_of")
+    list_display_links = ("when",)
     ordering = ("-id",)
     sortable_by = ()
     found = _entries_found
@@ -57,6 +57,10 @@ class HistoryEntryAdmin(SearchMixin, ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[HistoryEntry]:
         rows = super().get_queryset(request).select_related("event", "user", "purchase", "link")
         return rows.defer(*_HEAVY_OF_EVENT, *_HEAVY_OF_LINK, "purchase__state")
+
+    @admin.display(description="when (UTC)")
+    def when(self, entry: HistoryEntry) -> SafeString:
+        return in_utc(entry.at, seconds=True)
 
     @admin.display(description="about")
     def subject(self, entry: HistoryEntry) -> SafeString:

@@ -12,11 +12,12 @@ from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
 from licensing_integration import conf
 from licensing_integration.admin.attention import AttentionFilter
-from licensing_integration.admin.mixins import NoForm, PageAction, ReadOnlyAdmin, SearchMixin
+from licensing_integration.admin.mixins import NoForm, PageAction, ReadOnlyAdmin, SearchMixin, in_utc
 from licensing_integration.admin.payloads import readable_json
 from licensing_integration.domain.outcomes import EventState
 from licensing_integration.exceptions import ConfigurationProblem
@@ -103,11 +104,11 @@ def _replay(event: WebhookEvent, user_id: int, values: Mapping[str, Any]) -> str
 @admin.register(WebhookEvent)
 class WebhookEventAdmin(SearchMixin, ReadOnlyAdmin):
     list_display = (
-        "received_at", "store", "type_or_nothing", "external_id", "state", "is_live",
+        "received", "store", "type_or_nothing", "external_id", "state", "is_live",
         "deliveries", "attempts", "short_problem",
     )  # fmt: skip
-    list_display_links = ("received_at", "external_id")
-    list_filter = (AttentionFilter, "state", StoreFilter, "is_live", TypeFilter, "received_at")
+    list_display_links = ("received", "external_id")
+    list_filter = (AttentionFilter, "state", StoreFilter, "is_live", "received_at", TypeFilter)
     ordering = ("-id",)
     sortable_by = ()
     actions = ("replay_selected",)
@@ -131,6 +132,10 @@ class WebhookEventAdmin(SearchMixin, ReadOnlyAdmin):
         """Without the payloads, which may be megabytes each; the event's own page reads its one."""
         return super().get_queryset(request).defer("body", "fetched")
 
+    @admin.display(description="received (UTC)")
+    def received(self, event: WebhookEvent) -> SafeString:
+        return in_utc(event.received_at, seconds=True)
+
     @admin.display(description="type", ordering="event_type", empty_value="unreadable")
     def type_or_nothing(self, event: WebhookEvent) -> str:
         return event.event_type
@@ -143,23 +148,23 @@ class WebhookEventAdmin(SearchMixin, ReadOnlyAdmin):
         meaning, next_step = VERDICTS[row.state]
         entries = HistoryEntry.objects.filter(event=row).select_related("purchase", "link__item").order_by("-id")
         entries = entries.defer("purchase__state", "link__desired", "link__applied", "link__observed")
-        entries = list(entries[:MOST_TOUCHED])
-        purchases = {entry.purchase_id: entry.purchase for entry in entries}
+        told = list(entries[:MOST_TOUCHED])
+        purchases = {entry.purchase_id: entry.purchase for entry in told}
         return {
             "meaning": meaning,
             "next_step": next_step,
             "payload": readable_json(row.body),
             "fetched": readable_json(row.fetched) if row.fetched is not None else None,
-            "entries": entries,
+            "entries": told,
             "purchases": [purchases[pk] for pk in sorted(purchases)],
-            "links": _links_touched(row, entries),
+            "links": _links_touched(row, told),
             "most_touched": MOST_TOUCHED,
         }
 
     # --- many at once ------------------------------------------------------------------------------------------------
 
     def has_bulk_replay_permission(self, request: HttpRequest) -> bool:
-        return bool(request.user.has_perm("licensing_integration.bulk_replay_webhookevent"))  # type: ignore[union-attr]
+        return bool(request.user.has_perm("licensing_integration.bulk_replay_webhookevent"))
 
     @admin.action(description="Replay…", permissions=["bulk_replay"])
     def replay_selected(self, request: HttpRequest, queryset: QuerySet[WebhookEvent]) -> HttpResponse | None:
@@ -175,7 +180,7 @@ class WebhookEventAdmin(SearchMixin, ReadOnlyAdmin):
     def _confirm_replay(self, request: HttpRequest, ids: list[int]) -> HttpResponse:
         chosen = WebhookEvent.objects.filter(pk__in=ids).order_by("state")
         counts = chosen.values("state").annotate(number=Count("id"))
-        labels = dict(WebhookEvent._meta.get_field("state").flatchoices)  # type: ignore[union-attr]
+        labels = dict(WebhookEvent._meta.get_field("state").flatchoices)
         verdicts = [
             {"label": labels[row["state"]], "number": row["number"], "is_skipped": row["state"] in _NOT_REPLAYED}
             for row in counts
@@ -218,7 +223,7 @@ _NOT_REPLAYED = (EventState.RECEIVED, EventState.IGNORED)
 
 def _links_touched(event: WebhookEvent, entries: list[HistoryEntry]) -> list[LicenseLink]:
     """The licenses the event's history entries speak of, and those whose plan it changed last."""
-    told = {entry.link_id: entry.link for entry in entries if entry.link}
+    told = {entry.link.pk: entry.link for entry in entries if entry.link}
     planned = LicenseLink.objects.filter(cause=event).select_related("item").order_by("id")
     planned = planned.defer("desired", "applied", "observed")[:MOST_TOUCHED]
     links = told | {link.pk: link for link in planned}

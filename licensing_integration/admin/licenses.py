@@ -13,18 +13,26 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from licensing_integration.admin.attention import AttentionFilter
 from licensing_integration.admin.comparison import compare
 from licensing_integration.admin.history import entries_of_link
-from licensing_integration.admin.mixins import PageAction, ReadOnlyAdmin, ReasonForm, SearchMixin
-from licensing_integration.domain.outcomes import LicenseState
+from licensing_integration.admin.mixins import PageAction, ReadOnlyAdmin, ReasonForm, SearchMixin, in_utc
+from licensing_integration.domain.outcomes import LicenseState, SyncState
 from licensing_integration.exceptions import ConfigurationProblem
 from licensing_integration.models import LicenseLink
 from licensing_integration.services import interventions, search
 from licensing_integration.services.connections import backend_of
 
 _MAY_REVEAL = "licensing_integration.reveal_key_licenselink"
+_IN_STEP: Mapping[str, str] = {
+    SyncState.WAITING: "Nothing to do yet",
+    SyncState.PENDING: "No, a worker is about to change it",
+    SyncState.SETTLED: "Yes",
+    SyncState.ATTENTION: "No, it was stopped and waits for a person",
+}
 _MAY_OVERRIDE = "licensing_integration.override_licenselink"
 
 
@@ -86,9 +94,7 @@ def _issue_again(link: LicenseLink, user_id: int, values: Mapping[str, Any]) -> 
 
 @admin.register(LicenseLink)
 class LicenseLinkAdmin(SearchMixin, ReadOnlyAdmin):
-    list_display = (
-        "key_ending", "customer", "item", "state", "expires_at", "sync_state", "trouble",
-    )  # fmt: skip
+    list_display = ("key_ending", "customer", "product", "state", "expires", "sync_state", "trouble")  # fmt: skip
     list_filter = (AttentionFilter, "state", "sync_state")
     ordering = ("-id",)
     sortable_by = ()
@@ -136,9 +142,17 @@ class LicenseLinkAdmin(SearchMixin, ReadOnlyAdmin):
         rows = super().get_queryset(request).select_related("item", "purchase")
         return rows.defer("desired", "applied", "observed", "item__attributes", "item__terms", "purchase__state")
 
-    @admin.display(description="key", ordering="key")
-    def key_ending(self, link: LicenseLink) -> str:
-        return link.masked_key or "none yet"
+    @admin.display(description="key")
+    def key_ending(self, link: LicenseLink) -> SafeString:
+        return format_html('<span class="nowrap">{}</span>', link.masked_key or "none yet")
+
+    @admin.display(description="product")
+    def product(self, link: LicenseLink) -> str:
+        return link.item.display or link.item.product
+
+    @admin.display(description="expires (UTC)")
+    def expires(self, link: LicenseLink) -> SafeString:
+        return in_utc(link.expires_at)
 
     @admin.display(description="customer", empty_value="unknown")
     def customer(self, link: LicenseLink) -> str:
@@ -148,14 +162,17 @@ class LicenseLinkAdmin(SearchMixin, ReadOnlyAdmin):
     def trouble(self, link: LicenseLink) -> str:
         return link.get_failure_mode_display() or ("Question" if link.question else "")
 
+    def row_title(self, row: LicenseLink) -> str:
+        return f"License {row.masked_key or 'without a key'} of {row.item.display or row.item.product}"
+
     def page_context(self, request: HttpRequest, row: LicenseLink) -> dict[str, Any]:
         return {
-            "title": f"License {row.masked_key or 'without a key'} of {row.item.display or row.item.product}",
+            "in_step": _IN_STEP[row.sync_state],
             "comparison": compare(row),
             "entries": list(entries_of_link(row)),
             "dashboard_url": _dashboard_url(row),
             "has_override": row.override_until is not None and row.override_until > timezone.now(),
-            "may_reveal": bool(row.key) and request.user.has_perm(_MAY_REVEAL),  # type: ignore[union-attr]
+            "may_reveal": bool(row.key) and request.user.has_perm(_MAY_REVEAL),
             "reveal_url": reverse("admin:licensing_integration_licenselink_reveal", args=[row.pk]),
         }
 
@@ -163,7 +180,7 @@ class LicenseLinkAdmin(SearchMixin, ReadOnlyAdmin):
 
     def reveal_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """The page once more, with the whole key on it. Not by redirect: a key has no place in a cookie or session."""
-        if not (self.has_view_permission(request) and request.user.has_perm(_MAY_REVEAL)):  # type: ignore[union-attr]
+        if not (self.has_view_permission(request) and request.user.has_perm(_MAY_REVEAL)):
             raise PermissionDenied
         row = self.get_object(request, str(object_id))
         if row is None:

@@ -8,11 +8,12 @@ from typing import Any, ClassVar
 from django.contrib import admin
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
+from django.utils.safestring import SafeString
 
 from licensing_integration.admin.attention import AttentionFilter
 from licensing_integration.admin.history import entries_of_purchase
 from licensing_integration.admin.inbox import StoreFilter
-from licensing_integration.admin.mixins import PageAction, ReadOnlyAdmin, SearchMixin
+from licensing_integration.admin.mixins import PageAction, ReadOnlyAdmin, SearchMixin, in_utc
 from licensing_integration.models import Purchase, PurchaseItem
 from licensing_integration.services import interventions, search
 from licensing_integration.services.purchases import load_state
@@ -39,7 +40,7 @@ def _acknowledge(purchase: Purchase, user_id: int, values: Mapping[str, Any]) ->
 @admin.register(Purchase)
 class PurchaseAdmin(SearchMixin, ReadOnlyAdmin):
     list_display = (
-        "__str__", "customer_email", "products", "status", "paid_through", "store", "first_seen_at", "waits_for",
+        "__str__", "customer_email", "products", "status", "paid_until", "store", "first_seen", "waits_for",
     )  # fmt: skip
     list_filter = (AttentionFilter, "status", StoreFilter, "is_live")
     ordering = ("-id",)
@@ -85,6 +86,14 @@ class PurchaseAdmin(SearchMixin, ReadOnlyAdmin):
     @admin.display(description="products", empty_value="not known yet")
     def products(self, purchase: Purchase) -> str | None:
         return ", ".join(str(item) for item in purchase.items.all()) or None
+
+    @admin.display(description="paid through (UTC)")
+    def paid_until(self, purchase: Purchase) -> SafeString:
+        return in_utc(purchase.paid_through)
+
+    @admin.display(description="first seen (UTC)")
+    def first_seen(self, purchase: Purchase) -> SafeString:
+        return in_utc(purchase.first_seen_at)
 
     @admin.display(description="needs attention", empty_value="")
     def waits_for(self, purchase: Any) -> str:

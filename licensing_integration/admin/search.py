@@ -63,7 +63,7 @@ def search_page(request: HttpRequest) -> HttpResponse:
 
 def _may_view(request: HttpRequest, model: type[Model]) -> bool:
     codename = f"{model._meta.app_label}.view_{model._meta.model_name}"
-    return bool(request.user.has_perm(codename))  # type: ignore[union-attr]
+    return bool(request.user.has_perm(codename))
 
 
 def _groups(hits: search.Hits) -> list[_Group]:
@@ -86,4 +86,4 @@ def _shown(group: _Group) -> dict[str, Any]:
     }
 
 
-admin.site.add_page("search/", search_page, name="search")  # type: ignore[attr-defined]
+admin.site.add_page("search/", search_page, name="search")

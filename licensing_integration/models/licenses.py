@@ -91,7 +91,7 @@ class LicenseLink(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"license {self.unit} of {self.item_id}"
+        return f"license {self.masked_key or self.reference}"
 
     @property
     def masked_key(self) -> str:

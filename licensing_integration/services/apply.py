@@ -76,7 +76,7 @@ def _converge(link: LicenseLink) -> _Outcome:
         found = _adoptable(link, backend, desired)
         if found:
             return _adopt(link, backend, desired, found)
-    if desired.state is LicenseState.ABSENT:
+    if desired.state is not LicenseState.ACTIVE:  # what nobody may use is not made; it is when that changes
         return _Outcome(applied=desired, snapshot=None, entries=(("license.not_issued", f"Not issued. {link.reason}"),))
     return _issue(link, backend, desired)
 

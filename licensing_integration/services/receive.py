@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 
 from licensing_integration import conf, jobs
 from licensing_integration.domain.outcomes import EventState
@@ -98,6 +98,17 @@ def _store(store_name: str, events: Sequence[RawEvent], states: Sequence[EventSt
         "queue": jobs.QUEUE,
         "task": jobs.PROCESS_EVENTS,
     }
+    # Django would ask a kept connection whether it is alive, one round trip for every delivery. The statement itself
+    # tells, and may be repeated: at worst a delivery is counted twice.
+    connection.health_check_done = True  # type: ignore[attr-defined]  # the stubs lack it
+    try:
+        return _execute(arguments)
+    except (OperationalError, InterfaceError):
+        connection.close()
+        return _execute(arguments)
+
+
+def _execute(arguments: Mapping[str, Any]) -> Receipt:
     with connection.cursor() as cursor:
         cursor.execute(_STORE_AND_WAKE, arguments)
         new, total, _ = cursor.fetchone()
