@@ -18,8 +18,9 @@ IN_TESTS := DJANGO_SETTINGS_MODULE=tests.settings
 help:
 	@sed -n 's/^#   //p' Makefile
 
+# The demo has a database of its own, so that nobody's real one ever holds pretend purchases.
 demo: $(VENV)/.installed
-	@$(BIN)/python manage.py demo
+	@EMBEDDED_POSTGRES_DIR="$(CURDIR)/var/demo" $(BIN)/python manage.py demo $(if $(DEMO_EXIT),--exit)
 
 test: lint types pytest
 

@@ -68,7 +68,9 @@ def attention_page(request: HttpRequest) -> HttpResponse:
 
 def _index_context(request: HttpRequest) -> dict[str, Any]:
     sections = _summary(request)
-    waiting = [row for section in sections for row in section["rows"] if row["count"].number]
+    waiting = [
+        {**row, "kind": section["title"]} for section in sections for row in section["rows"] if row["count"].number
+    ]
     return {"is_licensing_shown": bool(sections), "waiting": waiting}
 
 

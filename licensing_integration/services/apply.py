@@ -76,7 +76,9 @@ def _converge(link: LicenseLink) -> _Outcome:
         found = _adoptable(link, backend, desired)
         if found:
             return _adopt(link, backend, desired, found)
-    if desired.state is not LicenseState.ACTIVE:  # what nobody may use is not made; it is when that changes
+    # A license that is to be suspended is issued suspended: had the events come in order, it would exist. The end must
+    # not depend on their order.
+    if desired.state is LicenseState.ABSENT:
         return _Outcome(applied=desired, snapshot=None, entries=(("license.not_issued", f"Not issued. {link.reason}"),))
     return _issue(link, backend, desired)
 
@@ -118,11 +120,13 @@ def _adoptable(link: LicenseLink, backend: LicenseServerBackend, desired: Desire
 def _adopt(
     link: LicenseLink, backend: LicenseServerBackend, desired: DesiredLicense, found: LicenseSnapshot
 ) -> _Outcome:
-    """Take over a license that exists: made by an attempt whose answer was lost, or by the vendor's integration. It is
-    taken to have the periods paid so far, except that ours has those of the attempt that made it."""
+    """Take over a license that exists: made by an attempt whose answer was lost, or by the vendor's integration. Where
+    the store told no date to go by, it is taken to have the periods paid so far, or ours those of the attempt that made
+    it."""
     is_ours = link.reference in found.metadata.values()
     tried = from_json(link.applied, DesiredLicense) if link.applied else desired
-    goal = replace(desired, periods=min(desired.periods, tried.periods)) if is_ours else desired
+    is_countable = is_ours and desired.expires_at is None
+    goal = replace(desired, periods=min(desired.periods, tried.periods)) if is_countable else desired
     user_id, is_known = _user_id(link.server, backend, desired.customer)
     result = backend.converge(found, applied=None, desired=goal, user_id=user_id, is_retry=True)
     origin = "made by an earlier attempt" if is_ours else "found on the server"

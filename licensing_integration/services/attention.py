@@ -49,21 +49,21 @@ _WAITING_ITEMS = PurchaseItem.objects.exclude(problem="").order_by()
 EVENT_CONCERNS = (
     Concern(
         slug="failed",
-        label="Failed events",
+        label="Failed",
         advice="We could not process them. Read the problem, mend its cause, then replay.",
         model=WebhookEvent,
         condition=Q(state=EventState.FAILED),
     ),
     Concern(
         slug="malformed",
-        label="Malformed events",
+        label="Malformed",
         advice="They cannot be read. Compare the payload with the store's dashboard; replay after an update.",
         model=WebhookEvent,
         condition=Q(state=EventState.MALFORMED),
     ),
     Concern(
         slug="unsupported",
-        label="Unsupported events",
+        label="Unsupported",
         advice="Of a type nobody declared. Switch the type off in the store, or replay after an update.",
         model=WebhookEvent,
         condition=Q(state=EventState.UNSUPPORTED),
@@ -72,14 +72,14 @@ EVENT_CONCERNS = (
 PURCHASE_CONCERNS = (
     Concern(
         slug="waiting",
-        label="Purchases waiting for a product mapping",
+        label="Waiting for a product mapping",
         advice="Paid for, but without a license. Add or correct the product mapping; they go on by themselves.",
         model=Purchase,
         condition=Q(pk__in=_WAITING_ITEMS.values("purchase_id")),
     ),
     Concern(
         slug="note",
-        label="Purchases with a note for a person",
+        label="With a note for a person",
         advice="Read the note, do what it says, then acknowledge it.",
         model=Purchase,
         condition=~Q(attention=""),
@@ -88,35 +88,35 @@ PURCHASE_CONCERNS = (
 LICENSE_CONCERNS = (
     Concern(
         slug="config",
-        label="Licenses stopped by the configuration",
+        label="Stopped by the configuration",
         advice="Correct the credentials, the mapping or the store attribute, then resync.",
         model=LicenseLink,
         condition=_UNSETTLED & Q(failure_mode=FailureMode.CONFIG),
     ),
     Concern(
         slug="permanent",
-        label="Licenses refused by the license server",
+        label="Refused by the license server",
         advice="Its sentence says why. Mend the cause, then resync; if the license was deleted there, issue again.",
         model=LicenseLink,
         condition=_UNSETTLED & Q(failure_mode=FailureMode.PERMANENT),
     ),
     Concern(
         slug="exceeded",
-        label="Licenses given up after three days",
+        label="Given up after three days",
         advice="The license server did not answer for too long. Once it does, resync.",
         model=LicenseLink,
         condition=_UNSETTLED & Q(failure_mode=FailureMode.EXCEEDED),
     ),
     Concern(
         slug="internal",
-        label="Licenses stopped by an error of ours",
+        label="Stopped by an error of ours",
         advice="The log has the details. Resync after an update.",
         model=LicenseLink,
         condition=_UNSETTLED & Q(failure_mode=FailureMode.INTERNAL),
     ),
     Concern(
         slug="question",
-        label="Licenses with a question",
+        label="With a question",
         advice="Only a person can decide. Read the question, then override the license or leave it.",
         model=LicenseLink,
         condition=~Q(question=""),

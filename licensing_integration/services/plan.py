@@ -357,7 +357,7 @@ def _update_link(link: LicenseLink, slot: SlotPlan, batch: _Batch) -> bool:
         link.applied = _in_doubt(link.applied, tried=link.desired, desired=desired)
     link.desired, link.reason, link.question = desired, slot.reason, slot.question
     link.cause, link.updated_at = batch.event, batch.now
-    is_done = desired == link.applied and (bool(link.external_id) or slot.desired.state is not LicenseState.ACTIVE)
+    is_done = desired == link.applied and (bool(link.external_id) or slot.desired.state is LicenseState.ABSENT)
     link.sync_state = SyncState.SETTLED if is_done else SyncState.PENDING
     link.failure_mode, link.failure_message = FailureMode.NONE, ""
     link.failing_since, link.retry_at = None, None

@@ -66,7 +66,7 @@ def test_the_first_page_shows_what_waits_and_links_the_overview(
 ) -> None:
     page = support.get("/admin/").content.decode()
     assert 'href="/admin/attention/"' in page
-    assert "Purchases waiting for a product mapping" in page
+    assert "Purchases: waiting for a product mapping" in page
 
 
 def test_nothing_waits(support: Client) -> None:

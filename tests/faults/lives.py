@@ -15,8 +15,8 @@ EXTRA_DAYS = timedelta(days=1)
 
 @dataclass(frozen=True, kw_only=True)
 class Expected:
-    """What each license of a purchase must be like: ``active``, ``suspended`` or ``absent``; until when, or for how many
-    periods since its creation (both ``None``: not looked at)."""
+    """What each license of a purchase must be like. ``state``: ``active``, ``suspended`` or ``absent``. It ends at
+    ``until``, or so many monthly ``periods`` after its creation; both ``None``: not looked at."""
 
     slots: tuple[str, ...]
     state: str
@@ -116,10 +116,10 @@ _STORIES: Sequence[Callable[[Teller], Life]] = (
 
 
 def subscriptions(count: int) -> list[Life]:
-    """Subscriptions with a story each, of quantities 1 to 5; every fifth is renewed by interval instead of by date."""
+    """Subscriptions with a story each, of quantities 1 to 5; every third is renewed by interval instead of by date."""
     lives = []
     for number in range(count):
-        product = BY_INTERVAL if number % 5 == 1 else BY_DATE
+        product = BY_INTERVAL if number % 3 == 1 else BY_DATE
         teller = Teller(buyer(number), product=product, quantity=1 + number % 4)
         lives.append(_STORIES[number % len(_STORIES)](teller))
     return lives

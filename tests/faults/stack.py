@@ -67,7 +67,7 @@ class Stack:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/webhooks/fastspring/"
 
-    # Processes ---------------------------------------------------------------------------------------------------------
+    # Processes --------------------------------------------------------------------------------------------------------
 
     def start_web(self) -> Child:
         """The web server, on the port it had before if there was one."""
@@ -113,7 +113,7 @@ class Stack:
         wait_until(lambda: not psutil.pid_exists(pid), what="PostgreSQL ends")
         self.postgres.start()
 
-    # States ------------------------------------------------------------------------------------------------------------
+    # States -----------------------------------------------------------------------------------------------------------
 
     def reset(self) -> None:
         """No events, no licenses, no workers, no faults; and a web server that answers."""
@@ -149,7 +149,7 @@ class Stack:
             waiting = self.database.value(_RECEIVED)
             raise AssertionError(f"{error}\n{waiting} events; {self.database.query(_STUCK)}\n{tails}") from None
 
-    # Parts -------------------------------------------------------------------------------------------------------------
+    # Parts ------------------------------------------------------------------------------------------------------------
 
     def _registered_workers(self) -> int:
         return int(self.database.value("SELECT coalesce(max(id), 0) FROM procrastinate_workers"))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from django.core.management import CommandError, call_command
 
 from project.embedded_postgres import EmbeddedPostgres
 
@@ -61,6 +62,11 @@ def worker(migrated: EmbeddedPostgres, tmp_path: Path) -> Iterator[subprocess.Po
         yield process
         process.kill()
         process.wait()
+
+
+def test_a_worker_that_could_do_nothing_is_refused() -> None:
+    with pytest.raises(CommandError, match="at least 1"):
+        call_command("worker", concurrency=0)
 
 
 def test_a_worker_does_jobs_and_survives_a_database_restart(

@@ -259,11 +259,19 @@ class Converger:
         """One call per period. A renewal that does not move the date is replaced by setting the date."""
         for done in range(missing):
             before = self._snapshot.expires_at
+            if before is not None and self._is_paid_through(before):
+                return
             self._accept(self._client.renew_license(self._id), verb="renewed")
             after = self._snapshot.expires_at
             if before is not None and (after is None or after <= before):
                 self._set_expected_date(before, periods=missing - done)
                 return
+
+    def _is_paid_through(self, end: datetime) -> bool:
+        """Nothing is missing whatever the count says: the end was set by date, and now an event of an earlier period
+        has come late."""
+        wanted = self._desired.expires_at
+        return wanted is not None and end > wanted - self._tolerance(end)
 
     def _set_expected_date(self, start: datetime, *, periods: int) -> None:
         expected = add_intervals(start, interval=self._interval, times=periods)
@@ -276,7 +284,12 @@ class Converger:
         """An earlier attempt may have renewed: never renew again, set the date it should have led to instead."""
         present = self._snapshot.expires_at
         start = self._observed.expires_at or self._first_end(looked)
+        if start is not None and self._is_paid_through(start):
+            return
         expected = add_intervals(start, interval=self._interval, times=missing) if start else None
+        wanted = self._desired.expires_at
+        if start and expected and wanted and expected > wanted + self._tolerance(start):
+            expected = wanted  # some of the missing periods are in the start date already
         if start is None or present is None:
             self._notes.append("Not renewed: where this license's periods begin is unknown. Check its end date.")
         elif expected is None and present <= start:

@@ -93,7 +93,7 @@ async def _work_while_database_answers(*, concurrency: int) -> None:
                 install_signal_handlers=False,
             )
     except DATABASE_ERRORS as error:
-        logger.warning("Lost the database: %s", error)
+        logger.warning("Lost the database: %s", error.__cause__ or error)
 
 
 def _app_over(connector: PsycopgConnector) -> App:
