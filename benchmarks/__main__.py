@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import time
@@ -10,11 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-import psutil
-
 from benchmarks import report
 from benchmarks.errors import BenchmarkError
 from benchmarks.measurements import Measurement, combine
+from benchmarks.processes import machine_cpu_seconds
 from benchmarks.scenarios import SCENARIOS
 from benchmarks.scenarios.plan import Plan
 from benchmarks.stack import Stack
@@ -24,13 +24,13 @@ def main() -> int:
     options = _parse()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
-    busy = psutil.cpu_percent(interval=1)
     plan = Plan(is_quick=options.quick, workers=options.workers, concurrency=options.concurrency)
     repeat = options.repeat or (1 if options.quick else 3)
     try:
         with Stack() as stack:
+            bystanders = _Bystanders(stack)
             results = {SCENARIOS[name].title: _measure(name, stack, plan, repeat=repeat) for name in options.scenario}
-            where = report.machine(stack, repeat=repeat, is_quick=options.quick, busy=busy)
+            where = report.machine(stack, repeat=repeat, is_quick=options.quick, others=bystanders.percent())
     except BenchmarkError as error:
         print(error, file=sys.stderr)
         return 2
@@ -42,6 +42,18 @@ def main() -> int:
     if options.docs:
         report.write_docs(options.docs, where=where, results=results)
     return 0
+
+
+class _Bystanders:
+    """How much of the processors others have used meanwhile: the more it is, the less the numbers say."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self._since, self._own, self._all = time.monotonic(), stack.cpu_seconds, machine_cpu_seconds()
+
+    def percent(self) -> float:
+        others = (machine_cpu_seconds() - self._all) - (self._stack.cpu_seconds - self._own)
+        return 100 * max(0.0, others) / ((time.monotonic() - self._since) * (os.cpu_count() or 1))
 
 
 def _measure(name: str, stack: Stack, plan: Plan, *, repeat: int) -> list[Measurement]:

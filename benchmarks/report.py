@@ -20,8 +20,8 @@ QUIET_PERCENT = 5
 _MARKS = ("<!-- measured: begin -->", "<!-- measured: end -->")
 
 
-def machine(stack: Stack, *, repeat: int, is_quick: bool, busy: float) -> str:
-    """One sentence: where and when this was measured, how often, and how ``busy`` (%) others kept the machine."""
+def machine(stack: Stack, *, repeat: int, is_quick: bool, others: float) -> str:
+    """One sentence: where and when this was measured, how often, and how much (%) of the processors ``others`` used."""
     settings = stack.database.settings("fsync", "synchronous_commit")
     memory = psutil.virtual_memory().total / 2**30
     runs = f"median of {repeat} runs" if repeat > 1 else "one run"
@@ -30,7 +30,7 @@ def machine(stack: Stack, *, repeat: int, is_quick: bool, busy: float) -> str:
         f"{datetime.now(UTC):%Y-%m-%d}, {_processor()}, {os.cpu_count()} cores, {memory:.0f} GB, {platform.system()}; "
         f"Python {python_version()}, PostgreSQL {stack.database.version()} ({durability}); load generator, database "
         f"and license server on the same machine; {runs}{', quick' if is_quick else ''}"
-        f"{f'; other programs kept the processors {busy:.0f} % busy at the start' if busy >= QUIET_PERCENT else ''}."
+        f"{f'; other programs used {others:.0f} % of the processors meanwhile' if others >= QUIET_PERCENT else ''}."
     )
 
 

@@ -23,7 +23,7 @@ import psutil
 from benchmarks.database import Database
 from benchmarks.errors import BenchmarkError
 from benchmarks.orders import SECRET
-from benchmarks.processes import Child, cpu_seconds_of
+from benchmarks.processes import Child, cpu_seconds_of, own_cpu_seconds
 from project.embedded_postgres import EmbeddedPostgres
 
 TOKEN = "benchmark-token"
@@ -135,6 +135,11 @@ class Stack:
             for child in children:
                 child.wait_until(lambda: self.database.live_workers() >= count)
             yield children
+
+    @property
+    def cpu_seconds(self) -> float:
+        """All that this benchmark has cost so far, to tell it from what others cost; no child may be running."""
+        return own_cpu_seconds() + self.database_cpu_seconds + self.sandbox.child.cpu_seconds
 
     @property
     def database_cpu_seconds(self) -> float:

@@ -270,6 +270,7 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
     "loggers": {
         "django": {"handlers": [], "level": "NOTSET", "propagate": True},
+        "urllib3": {"level": "INFO"},  # at DEBUG it writes whole addresses, with customers' e-mail addresses in them
         "procrastinate": {"level": "WARNING"},  # at INFO it writes several lines per job, with the job's arguments
         "psycopg.pool": {"level": "ERROR"},  # several warnings per second while the database is away; ours says it once
     },

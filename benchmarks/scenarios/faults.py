@@ -28,7 +28,7 @@ def run(stack: Stack, plan: Plan) -> Sequence[Measurement]:
     stack.sandbox.commit_faults(rate=FAULT_RATE)
     with stack.web() as web, stack.workers(plan.workers_or(3), concurrency=plan.concurrency):
         run_load(Load(book=book, port=web.port, clients=16, numbers=_with_duplicates(book)))
-        stack.database.wait_for_licenses(units, seconds=300)
+        stack.database.wait_for_licenses(units, seconds=600)
     slots = Counter(_slot(found) for found in stack.sandbox.licenses())
     calls = sum(stack.sandbox.calls().values())
     return [

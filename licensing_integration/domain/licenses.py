@@ -18,6 +18,7 @@ class DesiredLicense:
     date before (a trial, an override). ``periods`` counts with ``ExpiryMode.INTERVAL`` only: the number of paid
     periods, the first one included (0 while on trial); issuing gives the current one. ``interval``: ISO 8601 duration,
     empty = the template's.
+    ``is_issuable``: whether a license may be made for it; nobody pays for one that has ended, so it is only looked for.
     ``activations`` / ``floating_clients``: ``None`` = the template's. ``vendor_metadata`` is what the license server
     vendor's own store integration writes (and searches), for example ``{"fastspring_subscription_id": "…"}``.
     ``metadata`` is written on issue only, beside ``vendor_metadata`` and the slot reference.
@@ -26,6 +27,7 @@ class DesiredLicense:
     state: LicenseState
     server: str
     product_id: str
+    is_issuable: bool = True
     template_id: str = ""
     customer: Customer = field(default_factory=Customer)
     expiry: ExpiryMode = ExpiryMode.TEMPLATE

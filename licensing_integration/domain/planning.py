@@ -259,6 +259,8 @@ def _plan_slot(
         if context.policies.refund_action is RefundAction.ASK:
             question = "This license was refunded. Decide: keep it, or override it as suspended or revoked."
     desired = _desired(state, item, context, license_state=license_state, returned=returned)
+    if unit > wanted or state.status is PurchaseStatus.ENDED:
+        desired = replace(desired, is_issuable=False)
     override = context.existing.get(unit)
     if override and now < override.until:
         desired, reason, question = _overridden(desired, override), f"Set by staff until {_day(override.until)}.", ""
@@ -321,7 +323,7 @@ def _paid_through_date(state: PurchaseState, policies: Policies) -> datetime | N
 
 def _overridden(desired: DesiredLicense, override: Override) -> DesiredLicense:
     if override.state is not None:
-        desired = replace(desired, state=override.state)
+        desired = replace(desired, state=override.state, is_issuable=True)
     if override.expires_at is not None:
         desired = replace(desired, expiry=ExpiryMode.PAID_THROUGH, expires_at=override.expires_at)
     return desired

@@ -78,7 +78,7 @@ def _converge(link: LicenseLink) -> _Outcome:
             return _adopt(link, backend, desired, found)
     # A license that is to be suspended is issued suspended: had the events come in order, it would exist. The end must
     # not depend on their order.
-    if desired.state is LicenseState.ABSENT:
+    if desired.state is LicenseState.ABSENT or not desired.is_issuable:
         return _Outcome(applied=desired, snapshot=None, entries=(("license.not_issued", f"Not issued. {link.reason}"),))
     return _issue(link, backend, desired)
 

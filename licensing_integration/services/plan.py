@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from licensing_integration import conf, jobs
 from licensing_integration.domain.facts import ItemFact, NoteFact, PurchaseFact, SubscriptionFact
+from licensing_integration.domain.licenses import DesiredLicense
 from licensing_integration.domain.outcomes import EventState, FailureMode, LicenseState, PurchaseStatus, SyncState
 from licensing_integration.domain.planning import ItemContext, ItemPlan, Override, SlotPlan, items_of, plan_item
 from licensing_integration.domain.purchases import PurchaseState, fold, is_stale
@@ -357,11 +358,15 @@ def _update_link(link: LicenseLink, slot: SlotPlan, batch: _Batch) -> bool:
         link.applied = _in_doubt(link.applied, tried=link.desired, desired=desired)
     link.desired, link.reason, link.question = desired, slot.reason, slot.question
     link.cause, link.updated_at = batch.event, batch.now
-    is_done = desired == link.applied and (bool(link.external_id) or slot.desired.state is LicenseState.ABSENT)
+    is_done = desired == link.applied and (bool(link.external_id) or not _makes_license(slot.desired))
     link.sync_state = SyncState.SETTLED if is_done else SyncState.PENDING
     link.failure_mode, link.failure_message = FailureMode.NONE, ""
     link.failing_since, link.retry_at = None, None
     return True
+
+
+def _makes_license(desired: DesiredLicense) -> bool:
+    return desired.is_issuable and desired.state is not LicenseState.ABSENT
 
 
 def _in_doubt(applied: dict[str, Any] | None, *, tried: dict[str, Any], desired: dict[str, Any]) -> dict[str, Any]:

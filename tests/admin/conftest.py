@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test import Client
 from django.urls import reverse
@@ -14,7 +15,7 @@ from licensing_integration.services.roles import sync_roles
 from tests.factories import UserFactory
 
 APP = "licensing_integration"
-ROLES = ("anonymous", "no group", "Support", "Staff", "Owner", "superuser")
+ROLES = ("anonymous", "no group", "viewer", "Support", "Staff", "Owner", "superuser")
 
 
 @pytest.fixture
@@ -30,6 +31,9 @@ def client_of(db: None) -> Callable[[str], Client]:
         client.user = UserFactory(
             username=role.lower().replace(" ", "-"), role=role if in_group else None, is_superuser=role == "superuser"
         )
+        if role == "viewer":  # somebody whom the owner lets look and nothing else
+            may_look = Permission.objects.filter(content_type__app_label=APP, codename__startswith="view_")
+            client.user.user_permissions.set(may_look)
         client.force_login(client.user)
         return client
 

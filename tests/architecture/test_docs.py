@@ -102,7 +102,6 @@ def test_every_decision_is_listed_and_names_what_enforces_it() -> None:
         assert [heading for heading in headings if heading in wanted] == wanted, record.name
         enforced_by = record.read_text(encoding="utf-8").partition("## Enforced by")[2]
         assert re.search(r"`tests/[^`]+`", enforced_by), record.name
-        )
         assert f"({record.name})" in index, record.name
 
 

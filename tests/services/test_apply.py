@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -100,8 +101,9 @@ def test_a_renewal_an_overdue_notice_and_an_end_cost_one_call_each(shop, shop_cl
     deliver(*events)
     api_calls()
     shop_clock.advance(days=30)
-    for event in (shop.renew(subscription), shop.overdue(subscription), shop.deactivate(subscription)):
-        deliver(event)
+    for happen in (shop.renew, shop.overdue, shop.deactivate):
+        shop_clock.advance(seconds=1)
+        deliver(happen(subscription))
         assert len(api_calls()) == 1
 
 
@@ -234,10 +236,8 @@ def test_each_charge_renews_exactly_once_whatever_happens_to_the_answer(shop, de
         try_again(work)
         deliver(charge, *shop.prorate(subscription, quantity=1))
         ends.append(from_wire(cryptlex.licenses[0]["expiresAt"]))
-    assert [timedelta(days=28) <= later - earlier <= timedelta(days=31) for earlier, later in zip(ends, ends[1:])] == [
-        True,
-        True,
-    ]
+    months = [later - earlier for earlier, later in pairwise(ends)]
+    assert all(timedelta(days=28) <= month <= timedelta(days=31) for month in months)
 
 
 def test_charges_that_come_together_renew_once_each(shop, deliver, cryptlex):
@@ -419,7 +419,7 @@ def test_waits_grow_from_attempt_to_attempt(shop, deliver, work, cryptlex):
         waits.append((only_link().retry_at - timezone.now()).total_seconds())
         try_again(work)
     assert waits[-1] > 4 * waits[0]
-    assert kinds(kind="license.failed") == ["license.failed"]  # told once, not five times
+    assert len(kinds(kind="license.failed")) == 2  # one for each call that failed, not one for each attempt
 
 
 def test_after_three_days_a_person_is_asked(shop, deliver, work, cryptlex):
