@@ -19,7 +19,7 @@ _NOT_SHOWN = frozenset({"request", "server_time", "job", "params", "sql", "alias
 _REDACTIONS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]+"), r"\1 [redacted]"),
     (re.compile(r"\b(?:[A-F0-9]{6}-){5}[A-F0-9]{6}\b", re.IGNORECASE), "[license key]"),
-    (re.compile(r"[\w.+%'-]+@[\w-]+(?:\.[\w-]+)+"), "[e-mail]"),
+    (re.compile(r"(?i)[\w.+%'-]+?(?:@|%40)[\w-]+(?:\.[\w-]+)+"), "[e-mail]"),
     (re.compile(r"(?i)(://[^/\s:@]*:)[^/\s@]+@"), r"\1[redacted]@"),
 )
 

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from pytest_django import Settings
 
+from licensing_integration.sandbox.cryptlex import CryptlexSandbox
 from project.embedded_postgres import EmbeddedPostgres
 from tests.temporary import make_postgres_folder
-
-if TYPE_CHECKING:
-    from licensing_integration.sandbox.cryptlex import CryptlexSandbox
 
 hypothesis_settings.register_profile(
     "ci", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
@@ -27,8 +24,6 @@ hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 @pytest.fixture
 def cryptlex(settings: Settings) -> Iterator[CryptlexSandbox]:
     """A sandbox Cryptlex of this test's own; the configured license server points at it."""
-    from licensing_integration.sandbox.cryptlex import CryptlexSandbox
-
     sandbox = CryptlexSandbox(access_token="sandbox-token", accept_any_product=True)
     sandbox.start()
     settings.LICENSE_SERVERS = [{**config, "base_url": sandbox.base_url} for config in settings.LICENSE_SERVERS]

@@ -57,6 +57,7 @@ def test_a_line_has_time_level_logger_message_and_what_the_caller_adds(log: Log)
         (f"license {KEY} issued", "license [license key] issued"),
         (f"license {KEY.lower()}.", "license [license key]."),
         ("to jane.o'neil+shop@mail.example.co.uk now", "to [e-mail] now"),
+        ("GET /v3/users?email=jane%40example.com&page=1", "GET /v3/users?email=[e-mail]&page=1"),
         ("postgresql://user:pass-word@db/name", "postgresql://user:[redacted]@db/name"),
         ("order FS-2026-11 of store main", "order FS-2026-11 of store main"),
     ],

@@ -64,10 +64,10 @@ OTHERS: dict[str, set[str]] = {
     "logs": set(),
     "sandbox": set(),
     "http": {"requests", "urllib3"},
-    "stores": {"cattrs", "isodate", "orjson", "dateutil"},
-    "license_servers": {"cattrs", "isodate", "orjson", "dateutil"},
+    "stores": {"cattrs", "dateutil", "orjson"},
+    "license_servers": {"cattrs", "dateutil", "orjson"},
     "models": {"django"},
-    "services": {"cattrs", "dateutil", "django", "isodate", "orjson", "procrastinate"},
+    "services": {"cattrs", "dateutil", "django", "orjson", "procrastinate"},
 }
 ONLY_NAMES = {"models": {"stores": "registry", "license_servers": "registry"}}
 FORBIDDEN_NAMES = {"utils.py", "helpers.py", "constants.py", "signals.py"}

@@ -16,10 +16,11 @@ from pathlib import Path
 import psutil
 import requests
 
-from project.embedded_postgres import EmbeddedPostgres, choose_folder
+from project.embedded_postgres import EmbeddedPostgres
 from tests.faults.database import Database
 from tests.faults.processes import Child, wait_until
 from tests.faults.sandbox import WatchedSandbox
+from tests.temporary import make_postgres_folder
 
 SECRET = "webhook-secret-for-tests"
 LEASE_SECONDS = 3.0
@@ -46,8 +47,7 @@ class Stack:
     def __enter__(self) -> Stack:
         with contextlib.ExitStack() as cleanup:
             cleanup.callback(shutil.rmtree, self.folder, ignore_errors=True)
-            self.folder.chmod(0o755)  # as root the database runs as another user, who has to pass through
-            self.postgres = EmbeddedPostgres(choose_folder(self.folder / "postgres"))
+            self.postgres = EmbeddedPostgres(make_postgres_folder())
             cleanup.callback(self.postgres.stop)
             self.postgres.start()
             self.database = Database(self.postgres.url)
@@ -79,10 +79,9 @@ class Stack:
         wait_until(self._answers, what="the web server answers")
         return web
 
-    def start_worker(self, *, lease: float = LEASE_SECONDS, request_limit: int = 0) -> Child:
-        """A worker, ready for jobs."""
+    def start_worker(self, **variables: str) -> Child:
+        """A worker, ready for jobs. ``variables`` of its environment win over the stack's."""
         before = self._registered_workers()
-        variables = {"APPLY_LEASE_SECONDS": str(lease), "CRYPTLEX_REQUEST_LIMIT": str(request_limit)}
         worker = self._child("worker", "--concurrency", "6", **variables)
         self._workers.append(worker)
         wait_until(lambda: self._registered_workers() > before or not worker.is_running, what="the worker is ready")
@@ -90,9 +89,9 @@ class Stack:
         return worker
 
     @contextmanager
-    def workers(self, count: int = 1) -> Iterator[list[Child]]:
+    def workers(self, count: int = 1, **variables: str) -> Iterator[list[Child]]:
         """Workers for the length of a block; tests may put others in their places."""
-        workers = [self.start_worker() for _ in range(count)]
+        workers = [self.start_worker(**variables) for _ in range(count)]
         try:
             yield workers
         finally:

@@ -91,11 +91,11 @@ def test_a_worker_killed_while_deleting_deletes(stack: Stack, step: At | During)
 
 
 def test_a_license_that_its_server_lists_late_is_found_all_the_same(stack: Stack) -> None:
-    """The answer is lost, and for a moment a search does not show what was made."""
+    """The answer is lost, and for six seconds a search does not show what was made: longer than until the next sweep."""
     (life,) = orders(1, quantity=1)
-    stack.sandbox.visibility_delay = 0.4
+    stack.sandbox.visibility_delay = 6
     stack.sandbox.faults.add(kind="commit_then_drop", method="POST", path="/v3/licenses")
-    with stack.workers():
+    with stack.workers(SETTLING_SECONDS="7"):
         post(stack, *[[event] for event in life.events])
         stack.wait_for_quiet()
     check(stack, [life])

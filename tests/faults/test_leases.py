@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from tests.faults.database import StopPoint
-from tests.faults.lives import Teller, buyer, deliveries_of, orders, subscriptions
+from tests.faults.lives import Teller, buyer, deliveries_of, orders
 from tests.faults.posting import Poster, post
 from tests.faults.processes import wait_until
 from tests.faults.stack import Stack
@@ -83,16 +83,3 @@ def test_a_worker_that_sleeps_while_renewing_does_not_renew_twice(stack: Stack) 
         stack.wait_for_quiet()
     check(stack, [life])
     assert sum(stack.sandbox.protocol.renewed.values()) == 1
-
-
-def test_all_workers_together_keep_the_request_budget(stack: Stack) -> None:
-    """Two workers with a budget of 50 calls per 5 seconds; the license server counts and allows just that."""
-    lives = subscriptions(30)
-    stack.sandbox.options.rate_limit = (50, 5.0)
-    workers = [stack.start_worker(request_limit=50, lease=30) for _ in range(2)]
-    post(stack, *deliveries_of(lives))
-    stack.wait_for_quiet()
-    for worker in workers:
-        worker.stop()
-    check(stack, lives)
-    assert stack.sandbox.protocol.faults["too_many_requests"] == 0

@@ -80,7 +80,7 @@ def test_a_web_server_that_is_told_to_stop_answers_first(stack: Stack) -> None:
 def test_a_worker_that_is_told_to_stop_finishes_what_it_has_begun(stack: Stack, number: signal.Signals) -> None:
     lives = orders(12, quantity=2)
     fault = stack.sandbox.faults.add(kind="commit_then_delay", method="POST", path="/v3/licenses", seconds=1.0)
-    worker = stack.start_worker(lease=30)
+    worker = stack.start_worker(APPLY_LEASE_SECONDS="30")
     post(stack, *deliveries_of(lives))
     wait_until(lambda: fault.hits > 0, what="the worker is busy")
     worker.send(number)

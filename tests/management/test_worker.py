@@ -13,7 +13,11 @@ from pathlib import Path
 import psycopg
 import pytest
 from django.core.management import CommandError, call_command
+from procrastinate.contrib.django import app
+from procrastinate.contrib.django.django_connector import DjangoConnector
+from procrastinate.psycopg_connector import PsycopgConnector
 
+from licensing_integration.management.commands.worker import app_over
 from project.embedded_postgres import EmbeddedPostgres
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,6 +71,18 @@ def worker(migrated: EmbeddedPostgres, tmp_path: Path) -> Iterator[subprocess.Po
 def test_a_worker_that_could_do_nothing_is_refused() -> None:
     with pytest.raises(CommandError, match="at least 1"):
         call_command("worker", concurrency=0)
+
+
+def test_jobs_that_a_job_enqueues_still_join_its_transaction() -> None:
+    """They do as long as the application's own connector stays Django's while the worker has another one."""
+    connector = PsycopgConnector()
+    worker_app = app_over(connector)
+    assert isinstance(app.connector, DjangoConnector)
+    assert isinstance(app.job_manager.connector, DjangoConnector)
+    assert worker_app.job_manager.connector is connector
+    assert worker_app.tasks is app.tasks
+    assert worker_app.periodic_registry is app.periodic_registry
+    assert worker_app.worker_defaults == app.worker_defaults  # closes Django's dead connections around each job
 
 
 def test_a_worker_does_jobs_and_survives_a_database_restart(

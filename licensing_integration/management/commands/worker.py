@@ -83,7 +83,7 @@ async def _work_while_database_answers(*, concurrency: int) -> None:
     await sync_to_async(close_old_connections)()  # periodic jobs are deferred on Django's connection
     connector = PsycopgConnector(kwargs=connector_params(), timeout=POOL_TIMEOUT)
     try:
-        async with _app_over(connector).open_async() as worker_app:
+        async with app_over(connector).open_async() as worker_app:
             await worker_app.run_worker_async(
                 concurrency=concurrency,
                 fetch_job_polling_interval=1.0,
@@ -96,7 +96,7 @@ async def _work_while_database_answers(*, concurrency: int) -> None:
         logger.warning("Lost the database: %s", error.__cause__ or error)
 
 
-def _app_over(connector: PsycopgConnector) -> App:
+def app_over(connector: PsycopgConnector) -> App:
     """Our tasks, over the worker's own connections.
 
     ``app`` itself keeps Django's connection, or jobs that a job enqueues would no longer join its transaction.
