@@ -20,7 +20,7 @@ help:
 
 # The demo has a database of its own, so that nobody's real one ever holds pretend purchases.
 demo: $(VENV)/.installed
-	@EMBEDDED_POSTGRES_DIR="$(CURDIR)/var/demo" $(BIN)/python manage.py demo $(if $(DEMO_EXIT),--exit)
+	@ENV_FILE= DATABASE_URL= EMBEDDED_POSTGRES_DIR="$(CURDIR)/var/demo" $(BIN)/python manage.py demo $(if $(DEMO_EXIT),--exit)
 
 test: lint types pytest
 

@@ -72,15 +72,20 @@ def _file_of(name: str) -> str | None:
         raise ImproperlyConfigured(f"{name}_FILE: cannot read {path}.") from error
 
 
+def _verbatim(name: str) -> str:
+    """A value exactly as it is: ``env.str`` takes what begins with ``$`` for the name of another variable."""
+    return str(env.ENVIRON.get(name, ""))
+
+
 def _secret(name: str) -> str:
     content = _file_of(name)
-    return env.str(name, default="").strip() if content is None else content.strip()
+    return (_verbatim(name) if content is None else content).strip()
 
 
 def _secrets(name: str) -> tuple[str, ...]:
     """Several secrets, so that one can be replaced without an interruption: by commas, or one per line of a file."""
     content = _file_of(name)
-    parts = env.str(name, default="").split(",") if content is None else content.splitlines()
+    parts = _verbatim(name).split(",") if content is None else content.splitlines()
     return tuple(part.strip() for part in parts if part.strip())
 
 

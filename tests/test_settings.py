@@ -116,6 +116,12 @@ def test_secrets_may_come_from_files(tmp_path: Path) -> None:
     assert settings["LICENSE_SERVERS"][0]["access_token"] == "token"
 
 
+def test_a_secret_is_taken_verbatim_whatever_it_begins_with() -> None:
+    settings = load({"FASTSPRING_WEBHOOK_SECRET": "$HOME,other", "CRYPTLEX_ACCESS_TOKEN": "$token"})
+    assert settings["STORES"][0]["webhook_secrets"] == ("$HOME", "other")
+    assert settings["LICENSE_SERVERS"][0]["access_token"] == "$token"
+
+
 @pytest.mark.parametrize(
     ("environment", "says"),
     [

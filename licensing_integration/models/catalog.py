@@ -30,7 +30,9 @@ class ProductMapping(models.Model):
     store_product = models.CharField(
         max_length=200, help_text="The store's id of the product; for FastSpring the product path."
     )
-    is_active = models.BooleanField("active", default=True, help_text="An inactive mapping counts as none.")
+    is_active = models.BooleanField(
+        "active", default=True, help_text="An inactive mapping counts as none for new purchases; its policies go on."
+    )
     is_license_needed = models.BooleanField(
         "license needed", default=True, help_text="Untick for products that come without a license."
     )

@@ -34,7 +34,9 @@ def check_mapping(mapping: ProductMapping) -> list[str]:
         terms = resolve_terms(mapping.to_terms(), {}, kind=PurchaseKind.ORDER, default_server=server)
         if terms is None:
             return []
-        return _unknown_ids(server, product_id=terms.product_id, template_id=terms.template_id)
+        return list(backend_of(server).check_access()) or _unknown_ids(
+            server, product_id=terms.product_id, template_id=terms.template_id
+        )
     except LicensingIntegrationError as error:
         return [str(error)]
 

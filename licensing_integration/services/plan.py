@@ -406,4 +406,6 @@ def _is_adoptable(purchase: Purchase, state: PurchaseState, terms: Terms, batch:
     began = batch.event.occurred_at if batch.event else None
     if began is None or began < purchase.first_seen_at - FRESH_FOR:
         return True
-    return state.last_paid_sequence > 1 or (state.subscription is not None and (state.subscription.sequence or 1) > 1)
+    has_seen_its_order = state.customer_is_buyer
+    is_later_period = state.last_paid_sequence > 1 or (state.subscription and (state.subscription.sequence or 1) > 1)
+    return not has_seen_its_order or bool(is_later_period)

@@ -91,7 +91,7 @@ def test_a_worker_killed_while_deleting_deletes(stack: Stack, step: At | During)
 
 
 def test_a_license_that_its_server_lists_late_is_found_all_the_same(stack: Stack) -> None:
-    """The answer is lost, and for six seconds a search does not show what was made: longer than until the next sweep."""
+    """The answer is lost, and a search shows what was made after six seconds only: later than the next sweep."""
     (life,) = orders(1, quantity=1)
     stack.sandbox.visibility_delay = 6
     stack.sandbox.faults.add(kind="commit_then_drop", method="POST", path="/v3/licenses")
