@@ -11,7 +11,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from project.embedded_postgres import EmbeddedPostgres, choose_folder
+from project.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError, choose_folder
 
 PREFIX = "licensing-integration-tests-"
 ALIVE = "alive.lock"  # locked as long as the process that made the folder lives
@@ -30,7 +30,7 @@ def make_postgres_folder() -> Path:
 
 def _remove(outside: Path) -> None:
     folder = choose_folder(outside / "postgres")
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, EmbeddedPostgresError):  # or it was killed, and only its files are left
         EmbeddedPostgres(folder).stop()
     shutil.rmtree(folder, ignore_errors=True)
     shutil.rmtree(outside, ignore_errors=True)

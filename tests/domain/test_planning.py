@@ -172,6 +172,7 @@ def test_quantity_up_down_and_to_nothing(quantity, made, states):
 def test_units_no_longer_paid_for_end_as_the_policy_says(action, state):
     planned = plan(folded(bought(quantity=1)), existing=_made(2), policies=Policies(ended_action=action))
     assert _states(planned) == [ACTIVE, state]
+    assert [slot.desired.is_issuable for slot in planned.slots] == [True, False]
     assert planned.slots[1].reason == "The quantity is now 1; this unit is no longer paid for."
 
 
@@ -211,7 +212,9 @@ def test_an_ended_subscription_never_gets_a_new_license(action):
 )
 def test_a_license_somebody_else_made_ends_too(action, states):
     ended = folded(described(20, ENDED, sequence=2))
-    assert _states(plan(ended, policies=Policies(ended_action=action), is_adoptable=True)) == states
+    planned = plan(ended, policies=Policies(ended_action=action), is_adoptable=True)
+    assert _states(planned) == states
+    assert not any(slot.desired.is_issuable for slot in planned.slots)
 
 
 def test_a_license_left_to_run_out_can_still_be_disputed():
@@ -476,6 +479,7 @@ def test_the_earliest_review_counts():
 def test_an_override_may_keep_a_license_that_nobody_pays_for():
     planned = plan(folded(bought(quantity=1)), existing={1: None, 2: Override(until=day(20), state=ACTIVE)})
     assert _states(planned) == [ACTIVE, ACTIVE]
+    assert [slot.desired.is_issuable for slot in planned.slots] == [True, True]
 
 
 def test_a_subscription_is_judged_by_its_kind():

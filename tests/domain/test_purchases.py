@@ -161,6 +161,7 @@ def test_a_customer_without_an_address_is_better_than_none():
         ([bought(), charged(30, 2), charged(30, 2, order_id="charge-2-30")], 2),
         ([bought(), charged(30, 2), charged(31, 2)], 2),
         ([bought(), charged(10, 1, is_proration=True)], 1),
+        ([bought(), charged(10, None, order_id="proration", is_proration=True)], 1),
         ([bought(), charged(60, 3)], 3),  # the event of period 2 was lost
         ([charged(120, 5)], 1),  # known from its fifth period on
         ([charged(120, 5), charged(150, 6)], 2),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -16,7 +17,7 @@ import psutil
 import pytest
 import requests
 
-from project.embedded_postgres import EmbeddedPostgres
+from project.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError
 from tests.temporary import make_postgres_folder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,9 +65,11 @@ class Demo:
 
     def end(self) -> None:
         for process in self.leftovers():
-            process.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
         self.process.wait()
-        self.postgres.stop()
+        with contextlib.suppress(EmbeddedPostgresError):  # it may have been among them
+            self.postgres.stop()
 
 
 def _mark_of(process: psutil.Process) -> str:

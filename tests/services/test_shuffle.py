@@ -12,6 +12,7 @@ from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from licensing_integration.domain.outcomes import PurchaseStatus
 from licensing_integration.models import LicenseLink, Purchase, WebhookEvent
 from licensing_integration.sandbox.cryptlex import CryptlexSandbox
 from licensing_integration.sandbox.fastspring import Event, FastSpringShop, resent
@@ -110,7 +111,9 @@ def _seen(box: CryptlexSandbox) -> tuple[object, ...]:
         )
         for license in box.licenses
     )
-    purchases = sorted(Purchase.objects.values_list("kind", "external_id", "status", "paid_through"))
+    # A refund that overtakes its order leaves a placeholder behind, which says nothing about a license.
+    known = Purchase.objects.exclude(status=PurchaseStatus.UNKNOWN)
+    purchases = sorted(known.values_list("kind", "external_id", "status", "paid_through"))
     return licenses, purchases, set(LicenseLink.objects.values_list("sync_state", flat=True))
 
 
