@@ -17,13 +17,17 @@ from licensing_integration.domain.outcomes import EventState, SyncState
 from licensing_integration.models import LicenseLink, Purchase, WebhookEvent
 
 AT_ONCE = 500
+SECOND_LOOK = timedelta(minutes=1)
+
+# Workers report every ten seconds.
+GIVE_UP_WORKERS_AFTER = timedelta(seconds=60)
 
 # A worker that was killed leaves its jobs "doing" for ever; their rows are swept anyway, so the jobs may go.
 _DELETE_STALLED_JOBS = """
 DELETE FROM procrastinate_jobs j
  WHERE j.status = 'doing' AND j.queue_name = %s
    AND NOT EXISTS (SELECT 1 FROM procrastinate_workers w
-                    WHERE w.id = j.worker_id AND w.last_heartbeat > now() - interval '60 seconds')
+                    WHERE w.id = j.worker_id AND w.last_heartbeat > now() - %s)
 """
 
 
@@ -32,12 +36,20 @@ def sweep(*, now: datetime | None = None) -> dict[str, int]:
     now = now or timezone.now()
     with transaction.atomic():
         events, links, purchases = _due_events(now), _due_links(now), _due_purchases(now)
+        _look_again_later(now, events=events, links=links, purchases=purchases)
         jobs.enqueue_events(events)
         jobs.enqueue_links(links)
         jobs.enqueue_purchases(purchases)
         with connection.cursor() as cursor:
-            cursor.execute(_DELETE_STALLED_JOBS, [jobs.QUEUE])
+            cursor.execute(_DELETE_STALLED_JOBS, [jobs.QUEUE, GIVE_UP_WORKERS_AFTER])
     return {"events": len(events), "links": len(links), "purchases": len(purchases)}
+
+
+def _look_again_later(now: datetime, *, events: list[int], links: list[int], purchases: list[int]) -> None:
+    """Behind a long queue the rows stay due for a while; without this every sweep would queue them once more."""
+    WebhookEvent.objects.filter(pk__in=events).update(retry_at=now + SECOND_LOOK)
+    LicenseLink.objects.filter(pk__in=links).update(retry_at=None, updated_at=now)
+    Purchase.objects.filter(pk__in=purchases).update(review_at=now + SECOND_LOOK)
 
 
 def _grace() -> timedelta:
