@@ -14,6 +14,7 @@ from licensing_integration.models import LicenseLink, Purchase
 from licensing_integration.sandbox.cryptlex import CryptlexSandbox
 from licensing_integration.sandbox.fastspring import Buyer, Event, FastSpringShop, delivery, sign
 from licensing_integration.services.receive import Receipt, receive
+from tests.services.vendor import Vendor
 
 SECRET = "webhook-secret-for-tests"
 ATTRIBUTES = {"cryptlex_product_id": "prod-1", "cryptlex_license_template_id": "tmpl-1"}
@@ -110,6 +111,12 @@ def api_calls(cryptlex: CryptlexSandbox) -> Callable[[], list[str]]:
         return calls
 
     return _calls
+
+
+@pytest.fixture
+def vendor(cryptlex: CryptlexSandbox) -> Vendor:
+    """The license server by other hands."""
+    return Vendor(cryptlex)
 
 
 def only_purchase() -> Purchase:

@@ -10,8 +10,24 @@ from licensing_integration import jobs
 from licensing_integration.domain.outcomes import SyncState
 from licensing_integration.models import HistoryEntry, LicenseLink, ProductMapping, PurchaseItem
 from licensing_integration.sandbox.cryptlex import CryptlexSandbox
-from licensing_integration.sandbox.fastspring import DemoSubscription, Event, FastSpringShop
+from licensing_integration.sandbox.fastspring import Buyer, DemoSubscription, Event, FastSpringShop
 from licensing_integration.services.catalog import save_mapping
+from tests.services.conftest import ATTRIBUTES, AVA
+
+CREATE = {"method": "POST", "path": "/v3/licenses"}
+CHANGE = {"method": "PATCH", "path": "/v3/licenses/{id}"}
+RENEW = {"method": "POST", "path": "/v3/licenses/{id}/renew"}
+LOST_ANSWERS = [
+    {"kind": "commit_then_drop"},
+    {"kind": "commit_then_status", "status": 500},
+    {"kind": "commit_then_status", "status": 502},
+    {"kind": "commit_then_status", "status": 408},
+]
+NOTHING_DONE = [{"kind": "drop"}, {"kind": "status", "status": 500}, {"kind": "status", "status": 503}]
+
+
+def photon_order(shop: FastSpringShop, buyer: Buyer = AVA, *, quantity: int = 1) -> Event:
+    return shop.buy(buyer, "photon", quantity=quantity, attributes=ATTRIBUTES)
 
 
 def map_product(product: str, **values: Any) -> ProductMapping:
