@@ -125,6 +125,16 @@ def fail(
     _record(_FAIL, link, arguments, entries=entries)
 
 
+def in_doubt(applied: dict[str, Any] | None, *, tried: dict[str, Any], desired: dict[str, Any]) -> dict[str, Any]:
+    """What the server may have after an attempt whose outcome is unknown: where that attempt could have led away from
+    what is wanted now, it is taken to have done so, and the field is sent again."""
+    if applied is None:
+        return tried
+    names = applied.keys() | tried.keys()
+    kept = {name: (tried if applied.get(name) == desired.get(name) else applied) for name in names}
+    return {name: source[name] for name, source in kept.items() if name in source}
+
+
 def _record(
     update: str,
     link: LicenseLink,

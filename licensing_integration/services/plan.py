@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -31,7 +30,7 @@ from licensing_integration.models import (
     PurchaseItem,
     WebhookEvent,
 )
-from licensing_integration.services import history
+from licensing_integration.services import history, leases
 from licensing_integration.services.codec import from_json, to_json
 from licensing_integration.services.connections import adapter_of, server_config
 from licensing_integration.services.purchases import (
@@ -355,7 +354,7 @@ def _update_link(link: LicenseLink, slot: SlotPlan, batch: _Batch) -> bool:
         link.reason, link.question = slot.reason, slot.question
         return is_changed
     if link.unclear_attempts:
-        link.applied = _in_doubt(link.applied, tried=link.desired, desired=desired)
+        link.applied = leases.in_doubt(link.applied, tried=link.desired, desired=desired)
     link.desired, link.reason, link.question = desired, slot.reason, slot.question
     link.cause, link.updated_at = batch.event, batch.now
     is_done = desired == link.applied and (bool(link.external_id) or not _makes_license(slot.desired))
@@ -367,16 +366,6 @@ def _update_link(link: LicenseLink, slot: SlotPlan, batch: _Batch) -> bool:
 
 def _makes_license(desired: DesiredLicense) -> bool:
     return desired.is_issuable and desired.state is not LicenseState.ABSENT
-
-
-def _in_doubt(applied: dict[str, Any] | None, *, tried: dict[str, Any], desired: dict[str, Any]) -> dict[str, Any]:
-    """What the server may have after an attempt whose outcome is unknown: where that attempt could have led away from
-    what is wanted now, it is taken to have done so, and the field is sent again."""
-    if applied is None:
-        return tried
-    names = applied.keys() | tried.keys()
-    kept = {name: (tried if applied.get(name) == desired.get(name) else applied) for name in names}
-    return {name: source[name] for name, source in kept.items() if name in source}
 
 
 def _new_link(

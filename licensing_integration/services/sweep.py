@@ -27,7 +27,7 @@ _DELETE_STALLED_JOBS = """
 DELETE FROM procrastinate_jobs j
  WHERE j.status = 'doing' AND j.queue_name = %s
    AND NOT EXISTS (SELECT 1 FROM procrastinate_workers w
-                    WHERE w.id = j.worker_id AND w.last_heartbeat > now() - %s)
+                    WHERE w.id = j.worker_id AND w.last_heartbeat > %s)
 """
 
 
@@ -41,7 +41,7 @@ def sweep(*, now: datetime | None = None) -> dict[str, int]:
         jobs.enqueue_links(links)
         jobs.enqueue_purchases(purchases)
         with connection.cursor() as cursor:
-            cursor.execute(_DELETE_STALLED_JOBS, [jobs.QUEUE, GIVE_UP_WORKERS_AFTER])
+            cursor.execute(_DELETE_STALLED_JOBS, [jobs.QUEUE, now - GIVE_UP_WORKERS_AFTER])
     return {"events": len(events), "links": len(links), "purchases": len(purchases)}
 
 

@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,7 @@ LEASE_SECONDS = 3.0
 MAPPINGS = Path(__file__).with_name("mappings.json")
 _RECEIVED = "SELECT count(*) FROM licensing_integration_webhookevent WHERE state = 'received'"
 _PENDING = "SELECT count(*) FROM licensing_integration_licenselink WHERE sync_state = 'pending'"
+_EVENTS = "SELECT count(*), coalesce(sum(deliveries), 0)::int FROM licensing_integration_webhookevent"
 _STUCK = """
 SELECT unit, sync_state, attempts, unclear_attempts, failure_message, retry_at - now(), lease_until - now()
   FROM licensing_integration_licenselink WHERE sync_state = 'pending' LIMIT 5
@@ -41,6 +43,7 @@ class Stack:
         self._cleanup = contextlib.ExitStack()
         self._logs = 0
         self._workers: list[Child] = []
+        self.totals: Counter[str] = Counter()
         self.web: Child | None = None
         self.port = 0
 
@@ -105,8 +108,14 @@ class Stack:
             child.stop()
         self._workers.clear()
 
+    def kill(self, child: Child) -> None:
+        """SIGKILL, and it is counted."""
+        child.kill()
+        self.totals["kills"] += 1
+
     def restart_postgres(self) -> None:
         """An immediate shutdown, which is a crash with the doors closed, and a start with recovery."""
+        self.totals["crashes"] += 1
         pid = int((self.postgres.data_dir / "postmaster.pid").read_text().split()[0])
         os.kill(pid, signal.SIGQUIT)
         wait_until(lambda: not psutil.pid_exists(pid), what="PostgreSQL ends")
@@ -128,8 +137,21 @@ class Stack:
     def forget(self) -> None:
         """No events, no licenses, no faults; workers go on."""
         self.wait_for_quiet()
+        self.count()
         self.database.empty(cut=False)
         self.sandbox.reset()
+
+    def count(self) -> None:
+        """Add what has happened since the last reset to ``totals``."""
+        events, deliveries = self.database.query(_EVENTS)[0]
+        protocol = self.sandbox.protocol
+        self.totals += Counter(
+            events=events,
+            repeated=deliveries - events,
+            licenses=protocol.made.total(),
+            calls=sum(self.sandbox.request_counts.values()),
+            faults=protocol.faults.total(),
+        )
 
     def is_listening(self) -> bool:
         """Whether the web server takes connections."""

@@ -22,7 +22,7 @@ def test_a_crashing_database_loses_nothing_it_was_asked_to_keep(stack: Stack, ch
     lives = subscriptions(60)
     deliveries = with_duplicates(deliveries_of(lives), share=0.1, chance=chance)
     third = len(deliveries) // 3
-    with stack.workers(2), Poster(stack) as poster:
+    with stack.workers(2) as workers, Poster(stack) as poster:
         for number in range(3):
             poster.post(deliveries[number * third : (number + 1) * third if number < 2 else None])
             wait_until(lambda wanted=third * number + third // 2: poster.done >= wanted, what="half of it is posted")
@@ -34,6 +34,7 @@ def test_a_crashing_database_loses_nothing_it_was_asked_to_keep(stack: Stack, ch
             assert accepted <= stored, f"{len(accepted - stored)} accepted events are gone"
         poster.finish()
         stack.wait_for_quiet()
+        assert all(worker.is_running for worker in workers)
     assert poster.answers[503] + poster.answers[0], "no delivery met the restarts"
     check(stack, lives)
 
@@ -46,7 +47,7 @@ def test_a_killed_web_server_loses_nothing_it_accepted(stack: Stack, whole: bool
         poster.post(deliveries)
         wait_until(lambda: poster.done >= len(deliveries) // 3, what="a third is posted")
         if whole:
-            stack.web.kill()
+            stack.kill(stack.web)
             stack.start_web()
         else:
             _processes_that_serve(stack)[0].send_signal(signal.SIGKILL)
@@ -105,7 +106,7 @@ def test_killed_workers_are_replaced_under_load(stack: Stack, chance: random.Ran
             enough = int(170 * share)
             wait_until(lambda wanted=enough: _settled(stack) >= wanted, what=f"{enough} licenses are settled")
             victim = chance.randrange(2)
-            workers[victim].kill()
+            stack.kill(workers[victim])
             workers[victim] = stack.start_worker()
         poster.finish()
         stack.wait_for_quiet()

@@ -17,7 +17,7 @@ from granian.server import Server
 
 MAX_DEFAULT_WORKERS = 4  # beyond that the database is the limit, not Python
 BACKLOG = 2048  # deliveries of a burst wait in the kernel's queue instead of being refused
-STOP_TIMEOUT = 30  # seconds for requests in flight; a delivery takes milliseconds
+STOP_TIMEOUT = 10  # seconds for requests in flight; a delivery takes milliseconds
 
 
 class Command(BaseCommand):
