@@ -49,7 +49,7 @@ class Step:
 
 class Command(BaseCommand):
     # Secrets and tokens are made up on the way; the checks would complain of their absence.
-    requires_system_checks: list[str] = []  # noqa: RUF012 - Django's own way to say it
+    requires_system_checks: list[str] = []
     help = "Run web server, worker, license-server sandbox and a pretend shop; show each event becoming a license."
 
     def add_arguments(self, parser: CommandParser) -> None:
