@@ -42,7 +42,7 @@ def _names(variable: str, configs: Sequence[dict[str, Any]], *, number: int) -> 
                 hint="It is part of addresses: lower-case letters, digits, - and _, at most 50 of them.",
                 id=_id("E", number + 1),
             )
-    for prefix, count in Counter(config["name"].upper().replace("-", "_") for config in configs).items():
+    for prefix, count in Counter(_prefix(config["name"]) for config in configs).items():
         if count > 1:
             yield Error(
                 f"{variable}: {count} entries read their settings from the same variables {prefix}_…",
@@ -57,7 +57,7 @@ def check_stores(**kwargs: object) -> Iterable[CheckMessage]:
 
 
 def _store(store: StoreConfig) -> Iterator[CheckMessage]:
-    prefix = store.name.upper().replace("-", "_")
+    prefix = _prefix(store.name)
     if store.adapter not in ADAPTERS:
         yield Error(
             f"Store {store.name!r} has the unknown adapter {store.adapter!r}.",
@@ -92,7 +92,7 @@ def check_license_servers(**kwargs: object) -> Iterable[CheckMessage]:
 
 
 def _license_server(server: LicenseServerConfig) -> Iterator[CheckMessage]:
-    prefix = server.name.upper().replace("-", "_")
+    prefix = _prefix(server.name)
     if server.backend not in BACKENDS:
         yield Error(
             f"License server {server.name!r} has the unknown backend {server.backend!r}.",
@@ -164,6 +164,10 @@ def _is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _prefix(name: str) -> str:
+    return name.upper().replace("-", "_")
 
 
 def _id(level: str, number: int) -> str:

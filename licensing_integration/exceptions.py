@@ -10,7 +10,6 @@
     │  └─ InvalidSignature         403: no configured secret signs these bytes
     ├─ PayloadError                the signature was right, so it is stored and answered 200
     │  ├─ UnsupportedEvent         a type nobody declared
-    │  ├─ MalformedDelivery        the body cannot be split into events
     │  └─ MalformedPayload         a field is missing or unreadable (``path`` says which)
     ├─ ConfigurationProblem        failure mode ``config``: a setting or mapping must change first
     │  ├─ ProductNotMapped         nothing says which license this product becomes
@@ -57,10 +56,6 @@ class PayloadError(LicensingIntegrationError):
 
 class UnsupportedEvent(PayloadError):
     """The event type is in none of the adapter's declared sets."""
-
-
-class MalformedDelivery(PayloadError):
-    """The body as a whole cannot be split into events."""
 
 
 class MalformedPayload(PayloadError):

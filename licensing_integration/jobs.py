@@ -21,7 +21,7 @@ SWEEP = "licensing_integration.sweep"
 
 QUEUE = "default"
 
-# The first license of a purchase is applied right after planning; the rest of a bulk order lets other customers pass.
+# The first license of an item is applied right after planning; the rest of a bulk order lets other customers pass.
 BULK_PRIORITY = -10
 LINKS_PER_JOB = 5
 

@@ -28,7 +28,6 @@ from licensing_integration.services.connections import backend_of
 
 _MAY_REVEAL = "licensing_integration.reveal_key_licenselink"
 _IN_STEP: Mapping[str, str] = {
-    SyncState.WAITING: "Nothing to do yet",
     SyncState.PENDING: "No, a worker is about to change it",
     SyncState.SETTLED: "Yes",
     SyncState.ATTENTION: "No, it was stopped and waits for a person",

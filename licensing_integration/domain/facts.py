@@ -42,7 +42,6 @@ class ItemFact:
     order_id: str = ""
     subtotal: float | None = None
     driver: str = ""  # "bundle:<path>" or "addon:<path>", else empty
-    issued_keys: tuple[str, ...] = ()  # keys the store itself printed for this line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +133,6 @@ class ReturnFact(Fact):
 
     return_id: str
     order_id: str
-    order_reference: str = ""
     lines: tuple[ReturnedLine, ...] = ()
     is_whole_order: bool = False
     is_live: bool = True

@@ -63,11 +63,10 @@ class LicenseSnapshot:
 
 @dataclass(frozen=True, kw_only=True)
 class ServerProduct:
-    """A product on the license server. ``default_template_id`` may be empty."""
+    """A product on the license server."""
 
     id: str
     name: str
-    default_template_id: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

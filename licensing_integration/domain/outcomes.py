@@ -101,7 +101,6 @@ class EventState(StrEnum):
 class SyncState(StrEnum):
     """How a license link stands between desired and observed."""
 
-    WAITING = "waiting"  # nothing to do yet: the item waits for a mapping or a person
     PENDING = "pending"  # desired differs from what was last applied
     SETTLED = "settled"
     ATTENTION = "attention"  # stopped for a person, see the failure mode

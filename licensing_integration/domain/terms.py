@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
 from licensing_integration.domain.outcomes import (
     DisputeAction,
@@ -44,7 +44,7 @@ _TEXT_ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Policies:
-    """What to do when something happens to a purchase; defaults are the Cryptlex guide's.
+    """What to do when something happens to a purchase; defaults are the Cryptlex guide's where it has any.
 
     ``extra_days`` are added to the paid-through date: FastSpring gives midnight UTC but charges during that day, and a
     paying customer must not be locked out in between.
@@ -123,7 +123,7 @@ def resolve_terms(
 
 
 def resolve_policies(mapping: MappingTerms | None) -> Policies:
-    """The mapping's policies, or the guide's defaults for products mapped by attributes alone."""
+    """The mapping's policies, or the defaults for products mapped by attributes alone."""
     return mapping.policies if mapping else Policies()
 
 
@@ -133,12 +133,6 @@ def parse_flag(text: str) -> bool:
     if lowered not in _TRUE | _FALSE:
         raise InvalidTerm(f"'{text[:40]}' is neither true nor false.")
     return lowered in _TRUE
-
-
-def differing_fields(old: Terms, new: Terms) -> tuple[str, ...]:
-    """Names of the fields in which two sets of terms differ, provenance aside."""
-    names = (f.name for f in fields(Terms) if f.name != "origins")
-    return tuple(name for name in names if getattr(old, name) != getattr(new, name))
 
 
 def _flag(given: Mapping[str, str], name: str) -> bool:

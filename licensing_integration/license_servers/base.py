@@ -19,9 +19,10 @@ SLOT_METADATA_KEY = "licensing_integration_slot"
 
 @dataclass(frozen=True, kw_only=True)
 class Convergence:
-    """What ``converge`` did: the license now (``None`` = it is gone) and one past-tense verb per call it made.
+    """What ``converge`` did: the license now (``None`` = it is gone) and a past-tense verb for each change.
 
-    ``verbs`` are history kinds: ``renewed``, ``changed``, ``suspended``, ``reinstated``, ``revoked``, ``deleted``.
+    ``verbs`` are history kinds: ``renewed``, ``changed``, ``suspended``, ``reinstated``, ``revoked``, ``deleted``; a
+    change that an earlier attempt had made already counts. ``notes``: sentences about what could not be done.
     """
 
     snapshot: LicenseSnapshot | None
@@ -30,7 +31,8 @@ class Convergence:
 
 
 class LicenseServerBackend(Protocol):
-    """Every method may raise ``TransientRemoteError``, ``PermanentRemoteError``, ``CredentialsRejected``."""
+    """Every method but ``check_access`` and ``dashboard_url`` may raise ``TransientRemoteError``,
+    ``PermanentRemoteError``, ``CredentialsRejected``."""
 
     def find(self, *, slot: str, desired: DesiredLicense) -> Sequence[LicenseSnapshot]:
         """Licenses that are, or may be, this slot's: first those that carry our slot reference; if there is none, those
@@ -59,7 +61,7 @@ class LicenseServerBackend(Protocol):
         """Make the license match ``desired`` with the fewest calls; only fields in which ``desired`` differs from
         ``applied`` (what we last brought about) are sent. ``applied=None`` (an adopted license, or a resync): compare
         with ``observed`` instead. ``is_retry``: an earlier attempt at this change may have reached the server, so
-        anything not repeatable must look first."""
+        anything not repeatable must look first. Raises ``UnsupportedOperation`` for what the server cannot do."""
         ...
 
     def fetch(self, license_id: str) -> LicenseSnapshot | None:
@@ -74,4 +76,6 @@ class LicenseServerBackend(Protocol):
         """What is wrong with the address or the token, as sentences; empty when nothing is. Changes nothing."""
         ...
 
-    def dashboard_url(self, license_id: str) -> str: ...
+    def dashboard_url(self, license_id: str) -> str:
+        """The license in the vendor's portal; empty where its address is not known."""
+        ...

@@ -165,7 +165,7 @@ class Migration(migrations.Migration):
                 ('observed', models.JSONField(blank=True, null=True)),
                 ('state', models.CharField(choices=[('active', 'Active'), ('suspended', 'Suspended'), ('revoked', 'Revoked'), ('absent', 'Absent')], default=licensing_integration.domain.outcomes.LicenseState['ABSENT'], max_length=20, verbose_name='license state')),
                 ('expires_at', models.DateTimeField(blank=True, null=True)),
-                ('sync_state', models.CharField(choices=[('waiting', 'Waiting'), ('pending', 'Pending'), ('settled', 'Settled'), ('attention', 'Attention')], default=licensing_integration.domain.outcomes.SyncState['PENDING'], max_length=20)),
+                ('sync_state', models.CharField(choices=[('pending', 'Pending'), ('settled', 'Settled'), ('attention', 'Attention')], default=licensing_integration.domain.outcomes.SyncState['PENDING'], max_length=20)),
                 ('failure_mode', models.CharField(blank=True, choices=[('', ''), ('config', 'Config'), ('permanent', 'Permanent'), ('exceeded', 'Exceeded'), ('internal', 'Internal')], default=licensing_integration.domain.outcomes.FailureMode['NONE'], max_length=20)),
                 ('failure_message', models.TextField(blank=True, default='')),
                 ('question', models.TextField(blank=True, default='')),

@@ -251,7 +251,7 @@ def _visible_changes(before: dict[str, Any], after: dict[str, Any]) -> dict[str,
 def _record_failure(link: LicenseLink, error: Exception) -> None:
     now = timezone.now()
     decision = retries.decide(error, attempts=link.attempts, failing_since=link.failing_since or now, now=now)
-    message = _message(error, decision)
+    message = retries.describe(error, decision)
     entries = _failure_entries(link, error, message, decision.retry_at)
     leases.fail(link, decision=decision, message=message, entries=entries, now=now)
     log = logger.exception if decision.failure_mode is FailureMode.INTERNAL else logger.warning
@@ -269,11 +269,3 @@ def _failure_entries(
     return [
         history.link_entry(link, kind="license.failed", sentence=f"{message} {outlook}", request_id=request_id[:100])
     ]
-
-
-def _message(error: Exception, decision: retries.Decision) -> str:
-    if decision.failure_mode is FailureMode.INTERNAL:
-        return f"An error of ours stopped this ({type(error).__name__}); the log has the details."
-    if decision.failure_mode is FailureMode.EXCEEDED:
-        return f"Given up after three days: {error}"
-    return str(error)

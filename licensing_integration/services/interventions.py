@@ -1,4 +1,7 @@
-"""What people may do: replay an event, resync or override a license, close a dispute. Each leaves a history entry."""
+"""What people may do: replay an event, resync or override a license, close a dispute.
+
+Each leaves a history entry; a replay leaves the one of its event.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ def replay_events(event_ids: Sequence[int]) -> int:
     already applied changes nothing. Returns how many were set in motion."""
     with transaction.atomic():
         waiting = WebhookEvent.objects.filter(pk__in=event_ids).exclude(state=EventState.RECEIVED)
-        ids = list(waiting.select_for_update().order_by("id").values_list("id", flat=True))
+        ids = list(waiting.select_for_update(no_key=True).order_by("id").values_list("id", flat=True))
         WebhookEvent.objects.filter(pk__in=ids).update(
             state=EventState.RECEIVED, problem="", retry_at=None, attempts=0, fetched=None
         )
@@ -33,7 +36,7 @@ def replay_events(event_ids: Sequence[int]) -> int:
 def resync_link(link_id: int, *, user_id: int | None, reason: str) -> None:
     """Ask the server for the license as it is now and make every field match the plan, also those changed by hand."""
     with transaction.atomic():
-        link = LicenseLink.objects.select_for_update().get(pk=link_id)
+        link = LicenseLink.objects.select_for_update(no_key=True).get(pk=link_id)
         link.applied, link.observed = None, None
         _wake(link)
         _write(link, kind="license.resync", sentence=f"Resync asked for. {reason}", user_id=user_id)
@@ -42,7 +45,7 @@ def resync_link(link_id: int, *, user_id: int | None, reason: str) -> None:
 def issue_again(link_id: int, *, user_id: int | None, reason: str) -> None:
     """Forget a license that was deleted on the server, and issue a new one for its slot."""
     with transaction.atomic():
-        link = LicenseLink.objects.select_for_update().get(pk=link_id)
+        link = LicenseLink.objects.select_for_update(no_key=True).get(pk=link_id)
         gone = f"Forgot license …{link.key[-6:]} to issue a new one. {reason}"
         link.external_id, link.key, link.applied, link.observed = "", "", None, None
         link.is_adoptable = True
@@ -78,7 +81,7 @@ def override_link(
         if part
     )
     with transaction.atomic():
-        link = LicenseLink.objects.select_for_update().get(pk=link_id)
+        link = LicenseLink.objects.select_for_update(no_key=True).get(pk=link_id)
         link.override_state = state.value if state else ""
         link.override_expires_at, link.override_until = expires_at, until
         link.override_reason, link.override_by_id = reason, user_id
@@ -95,7 +98,7 @@ def override_link(
 def end_override(link_id: int, *, user_id: int | None, reason: str = "") -> None:
     """Let the plan win again, now."""
     with transaction.atomic():
-        link = LicenseLink.objects.select_for_update().get(pk=link_id)
+        link = LicenseLink.objects.select_for_update(no_key=True).get(pk=link_id)
         link.override_state, link.override_expires_at, link.override_until = "", None, None
         link.override_reason, link.override_by = "", None
         link.save()
@@ -106,7 +109,7 @@ def end_override(link_id: int, *, user_id: int | None, reason: str = "") -> None
 def close_disputes(purchase_id: int, *, user_id: int | None, reason: str) -> None:
     """Note that the disputes of a purchase were won; FastSpring sends no event for that."""
     with transaction.atomic():
-        purchase = Purchase.objects.select_for_update().get(pk=purchase_id)
+        purchase = Purchase.objects.select_for_update(no_key=True).get(pk=purchase_id)
         state = load_state(purchase)
         # Dated now, so that a replay of the event that opened it does not open it again.
         version = Version(occurred_at=timezone.now(), event_id="")
@@ -123,7 +126,7 @@ def close_disputes(purchase_id: int, *, user_id: int | None, reason: str) -> Non
 def acknowledge_purchase(purchase_id: int, *, user_id: int | None, reason: str) -> None:
     """Take a purchase off the attention list; a person has looked."""
     with transaction.atomic():
-        purchase = Purchase.objects.select_for_update().get(pk=purchase_id)
+        purchase = Purchase.objects.select_for_update(no_key=True).get(pk=purchase_id)
         purchase.attention = ""
         purchase.save(update_fields=["attention"])
         history.purchase_entry(
@@ -134,7 +137,7 @@ def acknowledge_purchase(purchase_id: int, *, user_id: int | None, reason: str) 
 def plan_again(purchase_id: int, *, user_id: int | None, reason: str) -> None:
     """Work out anew what the licenses of a purchase should look like; changes nothing that is already right."""
     with transaction.atomic():
-        purchase = Purchase.objects.select_for_update().get(pk=purchase_id)
+        purchase = Purchase.objects.select_for_update(no_key=True).get(pk=purchase_id)
         sentence = f"Planned again. {reason}".strip()
         history.purchase_entry(purchase, kind="purchase.plan_again", sentence=sentence, user_id=user_id).save()
         jobs.enqueue_purchases([purchase.pk])

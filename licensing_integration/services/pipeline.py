@@ -71,13 +71,9 @@ def _fail(event: WebhookEvent, error: Exception) -> None:
             attempts=event.attempts + 1, retry_at=decision.retry_at, problem=str(error)
         )
         return
-    is_ours = decision.failure_mode is FailureMode.INTERNAL
-    if is_ours:
+    if decision.failure_mode is FailureMode.INTERNAL:
         logger.exception("event failed", extra={"event_id": event.external_id, "store": event.store})
-    problem = (
-        f"An error of ours stopped this ({type(error).__name__}); the log has the details." if is_ours else str(error)
-    )
-    _stop(event, EventState.FAILED, problem)
+    _stop(event, EventState.FAILED, retries.describe(error, decision))
 
 
 def _stop(event: WebhookEvent, state: EventState, problem: str) -> None:

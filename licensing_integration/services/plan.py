@@ -56,7 +56,6 @@ class _Batch:
 
     now: datetime
     event: WebhookEvent | None = None
-    user_id: int | None = None
     has_several_facts: bool = False
     entries: list[HistoryEntry] = field(default_factory=list)
     first_links: list[int] = field(default_factory=list)
@@ -67,15 +66,13 @@ class _Batch:
         return self.event.pk if self.event else None
 
     def note(self, purchase: Purchase, kind: str, sentence: str) -> None:
-        self.entries.append(
-            history.purchase_entry(purchase, kind=kind, sentence=sentence, event_id=self.event_id, user_id=self.user_id)
-        )
+        self.entries.append(history.purchase_entry(purchase, kind=kind, sentence=sentence, event_id=self.event_id))
 
 
 def plan_event(event: WebhookEvent, facts: Sequence[PurchaseFact], *, now: datetime | None = None) -> list[int]:
     """Fold an event's facts and plan the purchases they speak of.
 
-    Returns the ids of the links to apply at once, the first of each purchase; jobs for the others are enqueued. An
+    Returns the ids of the links to apply at once, the first of each item; jobs for the others are enqueued. An
     event that is no longer waiting changes nothing.
     """
     batch = _Batch(now=now or timezone.now(), event=event, has_several_facts=len(facts) > 1)
@@ -93,13 +90,11 @@ def plan_event(event: WebhookEvent, facts: Sequence[PurchaseFact], *, now: datet
     return batch.first_links
 
 
-def plan_purchase(
-    purchase_id: int, *, now: datetime | None = None, user_id: int | None = None, event: WebhookEvent | None = None
-) -> list[int]:
+def plan_purchase(purchase_id: int, *, now: datetime | None = None) -> list[int]:
     """Plan a purchase again with nothing new learned: a mapping was saved, an override set, grace ended."""
-    batch = _Batch(now=now or timezone.now(), user_id=user_id, event=event)
+    batch = _Batch(now=now or timezone.now())
     with transaction.atomic():
-        purchase = Purchase.objects.select_for_update().filter(pk=purchase_id).first()
+        purchase = Purchase.objects.select_for_update(no_key=True).filter(pk=purchase_id).first()
         if purchase is None:
             return []
         _plan(purchase, load_state(purchase), batch)
@@ -202,7 +197,7 @@ def _may_have_rows(purchase: Purchase) -> bool:
 
 def _links_by_item(purchase: Purchase) -> dict[int, dict[int, LicenseLink]]:
     links: dict[int, dict[int, LicenseLink]] = {}
-    for link in purchase.links.select_for_update().order_by("id"):
+    for link in purchase.links.select_for_update(no_key=True).order_by("id"):
         links.setdefault(link.item_id, {})[link.unit] = link
     return links
 

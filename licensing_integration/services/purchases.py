@@ -71,7 +71,7 @@ def locked_purchases(store: str, fact: PurchaseFact) -> list[Purchase]:
             return [_upsert(store, fact.kind, fact.purchase_id, is_live=fact.is_live)]
         case ReturnFact() | DisputeFact():
             known = Purchase.objects.filter(pk__in=_ids_of_order(store, fact.order_id))
-            found = list(known.order_by("id").select_for_update())
+            found = list(known.order_by("id").select_for_update(no_key=True))
             return found or [_upsert(store, PurchaseKind.ORDER, fact.order_id, is_live=fact.is_live)]
 
 

@@ -54,7 +54,7 @@ def receive(store_name: str, *, body: bytes, headers: Mapping[str, str]) -> Rece
     ``headers`` have lower-case names. Raises ``DeliveryRejected`` (nothing stored) or ``django.db.DatabaseError``
     (nothing stored either; the store must be told to try again).
     """
-    config = conf.stores().get(store_name)
+    config = conf.store(store_name)
     if config is None:
         raise UnknownStore(f"No store named '{store_name}' is configured; see the STORES setting.")
     if not config.webhook_secrets:

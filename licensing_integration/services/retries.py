@@ -45,6 +45,15 @@ def decide(error: Exception, *, attempts: int, failing_since: datetime, now: dat
             return Decision(retry_at=None, failure_mode=FailureMode.INTERNAL, is_clear=False)
 
 
+def describe(error: Exception, decision: Decision) -> str:
+    """The sentence a person reads about it."""
+    if decision.failure_mode is FailureMode.INTERNAL:
+        return f"An error of ours stopped this ({type(error).__name__}); the log has the details."
+    if decision.failure_mode is FailureMode.EXCEEDED:
+        return f"Given up after three days: {error}"
+    return str(error)
+
+
 def _retry_later(error: TransientRemoteError, *, attempts: int, failing_since: datetime, now: datetime) -> Decision:
     is_clear = not error.may_have_succeeded
     if now - failing_since > GIVE_UP_AFTER:

@@ -47,13 +47,18 @@ def sweep(*, now: datetime | None = None) -> dict[str, int]:
 
 def _look_again_later(now: datetime, *, events: list[int], links: list[int], purchases: list[int]) -> None:
     """Behind a long queue the rows stay due for a while; without this every sweep would queue them once more."""
-    WebhookEvent.objects.filter(pk__in=events).update(retry_at=now + SECOND_LOOK)
+    WebhookEvent.objects.filter(pk__in=events).update(retry_at=now + _second_look())
     LicenseLink.objects.filter(pk__in=links).update(retry_at=None, updated_at=now)
-    Purchase.objects.filter(pk__in=purchases).update(review_at=now + SECOND_LOOK)
+    Purchase.objects.filter(pk__in=purchases).update(review_at=now + _second_look())
 
 
 def _grace() -> timedelta:
     return timedelta(seconds=conf.sweep_grace_seconds())
+
+
+def _second_look() -> timedelta:
+    """For how long a job that the sweep has queued is believed to be on its way."""
+    return min(SECOND_LOOK, 4 * _grace())
 
 
 def _due_events(now: datetime) -> list[int]:

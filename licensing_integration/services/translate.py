@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import orjson
-
 from licensing_integration.domain.facts import PurchaseFact
 from licensing_integration.exceptions import MalformedPayload, PayloadError, UnsupportedEvent
 from licensing_integration.models import WebhookEvent
@@ -36,7 +34,4 @@ def _not_translatable(event: WebhookEvent) -> PayloadError:
 
 
 def _payload(event: WebhookEvent) -> Payload:
-    try:
-        return Payload(orjson.loads(event.body), fetched=event.fetched or {})
-    except orjson.JSONDecodeError as error:
-        raise MalformedPayload("event", "is not JSON") from error
+    return Payload.from_json(event.body, fetched=event.fetched)

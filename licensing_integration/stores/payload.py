@@ -76,10 +76,6 @@ class Payload:
         return isinstance(self._value, list)
 
     @property
-    def is_text(self) -> bool:
-        return isinstance(self._value, str)
-
-    @property
     def raw(self) -> Any:
         """The unchecked value, to be stored or passed on as a whole."""
         return self._value

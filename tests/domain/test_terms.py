@@ -11,7 +11,6 @@ from licensing_integration.domain.terms import (
     MappingTerms,
     Policies,
     Terms,
-    differing_fields,
     parse_flag,
     resolve_policies,
     resolve_terms,
@@ -202,16 +201,10 @@ def test_expiry_fits_the_kind_of_purchase(kind, wanted, expiry):
     assert _resolve(MappingTerms(expiry=wanted), kind=kind).expiry is expiry
 
 
-# --- policies and comparison -----------------------------------------------------------------------------------------
+# --- policies --------------------------------------------------------------------------------------------------------
 
 
 def test_products_mapped_by_attributes_alone_have_the_guides_policies():
     assert resolve_policies(None) == Policies()
     mine = Policies(extra_days=9)
     assert resolve_policies(MappingTerms(policies=mine)) == mine
-
-
-def test_terms_are_compared_without_their_origins():
-    one = _resolve(FULL_MAPPING)
-    assert differing_fields(one, replace(one, origins={})) == ()
-    assert differing_fields(one, replace(one, interval="P1D", server="us")) == ("server", "interval")

@@ -44,7 +44,7 @@ class Stack:
         self._logs = 0
         self._workers: list[Child] = []
         self.totals: Counter[str] = Counter()
-        self.web: Child | None = None
+        self.web: Child | None = None  # started by the first reset
         self.port = 0
 
     def __enter__(self) -> Stack:

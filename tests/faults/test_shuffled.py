@@ -13,17 +13,18 @@ from licensing_integration.sandbox.fastspring import Event
 from tests.faults.lives import subscriptions, with_duplicates
 from tests.faults.posting import Poster
 from tests.faults.stack import Stack
-from tests.faults.verdict import check, outcome_of
+from tests.faults.verdict import Outcome, check, outcome_of
 
 pytestmark = pytest.mark.slow
 
 COUNT = 50
+EXAMPLES = max(8, settings().max_examples // 20)  # a hundred with HYPOTHESIS_PROFILE=thorough
 LIVES = subscriptions(COUNT)
 EVENTS = [event for life in LIVES for event in life.events]
 
 
 @pytest.fixture(scope="module")
-def in_order(running_stack: Stack):
+def in_order(running_stack: Stack) -> Outcome:
     """What the events lead to when each arrives in its time."""
     running_stack.reset()
     with running_stack.workers():
@@ -37,7 +38,9 @@ def in_order(running_stack: Stack):
     return outcome_of(running_stack)
 
 
-def test_fifty_subscriptions_in_random_order_with_duplicates(in_order, stack: Stack, chance: random.Random) -> None:
+def test_fifty_subscriptions_in_random_order_with_duplicates(
+    in_order: Outcome, stack: Stack, chance: random.Random
+) -> None:
     shuffled = [[event] for event in chance.sample(EVENTS, len(EVENTS))]
     _run(stack, with_duplicates(shuffled, share=0.3, chance=chance), workers=3)
     check(stack, LIVES)
@@ -46,10 +49,10 @@ def test_fifty_subscriptions_in_random_order_with_duplicates(in_order, stack: St
     assert stack.database.value(repeated) > 0.2 * len(EVENTS)
 
 
-def test_fifty_subscriptions_in_every_order_that_hypothesis_finds(in_order, stack: Stack) -> None:
+def test_fifty_subscriptions_in_every_order_that_hypothesis_finds(in_order: Outcome, stack: Stack) -> None:
     with stack.workers(2):
 
-        @settings(max_examples=8, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+        @settings(max_examples=EXAMPLES, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
         @given(order=st.permutations(range(len(EVENTS))), sizes=st.lists(st.integers(1, 5), min_size=1, max_size=20))
         def in_any_order(order: Sequence[int], sizes: Sequence[int]) -> None:
             stack.forget()
@@ -63,7 +66,7 @@ def test_fifty_subscriptions_in_every_order_that_hypothesis_finds(in_order, stac
         in_any_order()
 
 
-def test_each_story_backwards(in_order, stack: Stack) -> None:
+def test_each_story_backwards(in_order: Outcome, stack: Stack) -> None:
     _run(stack, [[event] for event in reversed(EVENTS)], workers=2)
     check(stack, LIVES)
     assert outcome_of(stack) == in_order

@@ -23,9 +23,9 @@ from licensing_integration.exceptions import (
     TransientRemoteError,
 )
 from licensing_integration.license_servers.base import SLOT_METADATA_KEY, Convergence
-from licensing_integration.license_servers.cryptlex.client import CryptlexClient, Json
+from licensing_integration.license_servers.cryptlex.client import CryptlexClient
 from licensing_integration.license_servers.cryptlex.converge import SAME_MOMENT, Converger
-from licensing_integration.license_servers.cryptlex.values import metadata_entries, text, to_snapshot, to_wire
+from licensing_integration.license_servers.cryptlex.values import Json, metadata_entries, text, to_snapshot, to_wire
 
 DUPLICATE_CODE: Final = "DUPLICATE_FIELD_VALUE"  # the only error code the vendor publishes
 PLACEHOLDERS: Final = frozenset({"subscription_empty", "transaction_empty"})
@@ -114,11 +114,7 @@ class CryptlexBackend:
 
     def list_products(self) -> Sequence[ServerProduct]:
         return [
-            ServerProduct(
-                id=text(data, "id"),
-                name=text(data, "displayName") or text(data, "name"),
-                default_template_id=text(data, "licenseTemplateId"),
-            )
+            ServerProduct(id=text(data, "id"), name=text(data, "displayName") or text(data, "name"))
             for data in self._client.list_products()
         ]
 

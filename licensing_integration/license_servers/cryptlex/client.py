@@ -12,10 +12,9 @@ from typing import Final
 
 from licensing_integration.exceptions import ConfigurationProblem, TransientRemoteError
 from licensing_integration.http import Answer, RemoteSession
+from licensing_integration.license_servers.cryptlex.values import Json
 
 PAGE_LIMIT: Final = 100  # the largest the server accepts
-
-Json = Mapping[str, object]
 
 
 class CryptlexClient:

@@ -7,7 +7,7 @@ from typing import Final
 from licensing_integration.domain.facts import DisputeFact, NoteFact, PurchaseFact, ReturnedLine, ReturnFact
 from licensing_integration.domain.outcomes import PurchaseKind
 from licensing_integration.stores.fastspring import notes
-from licensing_integration.stores.fastspring.shapes import linked_id, read_head, read_reference, required_id
+from licensing_integration.stores.fastspring.shapes import linked_id, read_head, required_id
 from licensing_integration.stores.payload import Payload
 
 MONEY_TOLERANCE: Final = 0.005  # half a cent: sums are floats
@@ -37,7 +37,6 @@ def translate_return(event: Payload) -> tuple[PurchaseFact, ...]:
         note=notes.returned(lines, is_whole_order=is_whole_order),
         return_id=data.identifier("return", "id"),
         order_id=order_id,
-        order_reference=read_reference(original, "reference"),
         lines=lines,
         is_whole_order=is_whole_order,
     )

@@ -175,7 +175,6 @@ def read_item(item: Payload, *, line: str, order_id: str) -> ItemFact:
         order_id=order_id,
         subtotal=item.number("subtotal", default=None),
         driver=read_driver(item),
-        issued_keys=tuple(_issued_keys(item)),
     )
 
 
@@ -201,17 +200,6 @@ def read_display(named: Payload) -> str:
     if display.is_mapping:
         return display.text("en", default="")
     return display.as_text()
-
-
-def _issued_keys(item: Payload) -> Iterator[str]:
-    """Keys FastSpring printed for this line. ``fulfillments`` holds lists, and texts such as ``instructions``."""
-    fulfillments = item.get("fulfillments")
-    if fulfillments is None or not fulfillments.is_mapping:
-        return
-    for outputs in fulfillments.mapping.values():
-        for output in outputs.elements if outputs.is_list else ():
-            if output.is_mapping and output.text("type", default="") == "license" and output.has("license"):
-                yield output.text("license")
 
 
 # Subscriptions

@@ -213,7 +213,6 @@ ORDERS: Mapping[str, tuple[PurchaseFact, ...]] = {
                     attributes=KEYED_ATTRIBUTES,
                     order_id="6XeULywtM4B8vKLPnM0cvA",
                     subtotal=177.0,
-                    issued_keys=("PHK4-9QJ2-LM7X-0A1C", "PHK4-3VTT-88RD-61EE", "PHK4-ZK04-7PNB-2F9D"),
                 ),
             ),
             is_live=False,
@@ -558,7 +557,6 @@ REFUNDS: Mapping[str, tuple[PurchaseFact, ...]] = {
             note="Order refunded: 1 × photon-editor (in full).",
             return_id="19UeAlB0OD-s-7h3u47NAw",
             order_id="6hUfHRqNUCQlTU8QNbKrcw",
-            order_reference="ACM250312-4821-30177",
             lines=(ReturnedLine(product="photon-editor", quantity=1, is_full=True, amount=79.0),),
             is_whole_order=True,
         ),
@@ -569,7 +567,6 @@ REFUNDS: Mapping[str, tuple[PurchaseFact, ...]] = {
             note="Part of the order refunded: 1 × photon-editor-keyed (in part).",
             return_id="juhYW6MwXWElBe15CmHLGA",
             order_id="6XeULywtM4B8vKLPnM0cvA",
-            order_reference="ACM250312-7710-81125",
             lines=(ReturnedLine(product="photon-editor-keyed", quantity=1, is_full=False, amount=59.0),),
             is_live=False,
         ),
@@ -581,7 +578,6 @@ REFUNDS: Mapping[str, tuple[PurchaseFact, ...]] = {
             note="Order refunded: 5 × studio-team-monthly (in full).",
             return_id="-rlubcktHT5NKHEUtZgXdw",
             order_id="byByxZBM5kekTXy2BujqoQ",
-            order_reference="ACM250314-9059-91128",
             lines=(
                 ReturnedLine(
                     product="studio-team-monthly",

@@ -263,18 +263,6 @@ def test_a_resent_order_whose_subscription_has_moved_on_keeps_to_the_new_product
     assert fact.charge == Charge(order_id="byByxZBM5kekTXy2BujqoQ", sequence=1, is_initial=True)
 
 
-def test_fulfillments_that_are_no_keys_are_skipped() -> None:
-    fulfillments = {
-        "instructions": "<p>Thank you</p>",
-        "photon_file_0": [{"type": "file", "file": "https://example.com/f"}],
-        "photon_license_0": [{"type": "license", "license": "KEY-1"}, {"type": "license"}, "odd"],
-        "photon_license_1": [{"type": "license", "license": "KEY-2"}],
-        "nothing": None,
-    }
-    fact = one(changed(ONE_TIME, lambda data: data["items"][0].update(fulfillments=fulfillments)))
-    assert fact.items[0].issued_keys == ("KEY-1", "KEY-2")
-
-
 @pytest.mark.parametrize(
     ("change", "oddity"),
     [
