@@ -27,6 +27,7 @@ class WebhookEvent(models.Model):
     state = models.CharField("verdict", max_length=20, choices=choices(EventState), default=EventState.RECEIVED)
     problem = models.TextField(blank=True, default="")
     attempts = models.PositiveIntegerField(default=0)
+    failing_since = models.DateTimeField(null=True, blank=True)
     retry_at = models.DateTimeField(null=True, blank=True)
     processed_at = models.DateTimeField(null=True, blank=True)
 

@@ -96,7 +96,11 @@ class PurchaseItem(models.Model):
             models.UniqueConstraint(fields=["purchase", "line"], name="one_row_per_line"),
         ]
         indexes: ClassVar = [
-            models.Index(fields=["store", "product"], name="waiting_items", condition=~models.Q(problem="")),
+            models.Index(
+                fields=["store", "product"],
+                name="waiting_items",
+                condition=~models.Q(problem="") | models.Q(terms__isnull=True),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -65,9 +65,8 @@ def _add_version(mapping: ProductMapping, *, user_id: int | None) -> None:
 
 
 def _waiting_purchases(mapping: ProductMapping) -> list[int]:
-    of_product = Q(store=mapping.store, product=mapping.store_product)
-    waiting = of_product & ~Q(problem="")
+    waiting = ~Q(problem="")
     if mapping.is_license_needed:  # until now it may have said that none is
-        waiting |= of_product & Q(mapping=mapping, terms__isnull=True)
-    items = PurchaseItem.objects.filter(waiting)
+        waiting |= Q(mapping=mapping, terms__isnull=True)
+    items = PurchaseItem.objects.filter(waiting, store=mapping.store, product=mapping.store_product)
     return list(items.order_by("purchase_id").values_list("purchase_id", flat=True).distinct())

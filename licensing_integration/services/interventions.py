@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from licensing_integration import jobs
@@ -22,12 +23,13 @@ from licensing_integration.services.purchases import load_state, store_state
 
 def replay_events(event_ids: Sequence[int]) -> int:
     """Translate and plan these events again, test events that are held included. Safe for any event: one that is
-    already applied changes nothing. Returns how many were set in motion."""
+    already applied changes nothing, one that waits or is ignored is left alone. Returns how many were set in motion."""
     with transaction.atomic():
-        waiting = WebhookEvent.objects.filter(pk__in=event_ids).exclude(state=EventState.RECEIVED)
+        is_idle = ~Q(state__in=[EventState.RECEIVED, EventState.IGNORED])
+        waiting = WebhookEvent.objects.filter(is_idle, pk__in=event_ids)
         ids = list(waiting.select_for_update(no_key=True).order_by("id").values_list("id", flat=True))
         WebhookEvent.objects.filter(pk__in=ids).update(
-            state=EventState.RECEIVED, problem="", retry_at=None, attempts=0, fetched=None
+            state=EventState.RECEIVED, problem="", failing_since=None, retry_at=None, attempts=0, fetched=None
         )
         jobs.enqueue_events(ids)
     return len(ids)
@@ -165,6 +167,7 @@ def why_not_issue_again(link: LicenseLink) -> str:
 def _wake(link: LicenseLink) -> None:
     link.sync_state, link.failure_mode, link.failure_message = SyncState.PENDING, FailureMode.NONE, ""
     link.failing_since, link.retry_at = None, None
+    link.lease_token = None  # the answer to an attempt that is under way must not undo this
     link.save()
     jobs.enqueue_links([link.pk])
 

@@ -65,10 +65,14 @@ def _process(event: WebhookEvent) -> list[int]:
 def _fail(event: WebhookEvent, error: Exception) -> None:
     """Wait and retry what may pass by itself; stop at what needs a person."""
     now = timezone.now()
-    decision = retries.decide(error, attempts=event.attempts + 1, failing_since=event.received_at, now=now)
+    failing_since = event.failing_since or now
+    decision = retries.decide(error, attempts=event.attempts + 1, failing_since=failing_since, now=now)
     if decision.retry_at is not None:
         WebhookEvent.objects.filter(pk=event.pk).update(
-            attempts=event.attempts + 1, retry_at=decision.retry_at, problem=str(error)
+            attempts=event.attempts + 1,
+            failing_since=failing_since,
+            retry_at=decision.retry_at,
+            problem=str(error),
         )
         return
     if decision.failure_mode is FailureMode.INTERNAL:

@@ -7,14 +7,17 @@ or a license server that was away all end here.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from django.db import connection, transaction
-from django.db.models import Q
+from django.db.models import Model, Q, QuerySet
 from django.utils import timezone
 
 from licensing_integration import conf, jobs
 from licensing_integration.domain.outcomes import EventState, SyncState
 from licensing_integration.models import LicenseLink, Purchase, WebhookEvent
+
+T = TypeVar("T", bound=Model)
 
 AT_ONCE = 500
 SECOND_LOOK = timedelta(minutes=1)
@@ -64,16 +67,22 @@ def _second_look() -> timedelta:
 def _due_events(now: datetime) -> list[int]:
     due = Q(retry_at__isnull=True, received_at__lt=now - _grace()) | Q(retry_at__lte=now)
     waiting = WebhookEvent.objects.filter(due, state=EventState.RECEIVED)
-    return list(waiting.order_by("id").values_list("id", flat=True)[:AT_ONCE])
+    return list(_unlocked(waiting).order_by("id").values_list("id", flat=True)[:AT_ONCE])
 
 
 def _due_links(now: datetime) -> list[int]:
     is_free = Q(lease_until__isnull=True) | Q(lease_until__lt=now)
     is_due = Q(retry_at__isnull=True, updated_at__lt=now - _grace()) | Q(retry_at__lte=now)
     pending = LicenseLink.objects.filter(is_free, is_due, sync_state=SyncState.PENDING)
-    return list(pending.order_by("id").values_list("id", flat=True)[:AT_ONCE])
+    return list(_unlocked(pending).order_by("id").values_list("id", flat=True)[:AT_ONCE])
 
 
 def _due_purchases(now: datetime) -> list[int]:
-    due = Purchase.objects.filter(review_at__lte=now).order_by("review_at")
-    return list(due.values_list("id", flat=True)[:AT_ONCE])
+    due = Purchase.objects.filter(review_at__lte=now)
+    return list(_unlocked(due).order_by("review_at").values_list("id", flat=True)[:AT_ONCE])
+
+
+def _unlocked(rows: QuerySet[T]) -> QuerySet[T]:
+    """The rows nobody works on at this moment, held until they are marked. Waiting for a row could deadlock with
+    planning, and whoever holds one is moving it anyway."""
+    return rows.select_for_update(no_key=True, skip_locked=True)
