@@ -2,7 +2,7 @@
 #
 #   make demo    a license out of a signed webhook, in one command
 #   make test    everything CI runs
-#   make run     web server and worker on this machine's embedded PostgreSQL
+#   make run     web server and worker on this machine's embedded PostgreSQL; SERVE_ARGS="--port 8001"
 #   make bench   measure on this machine; about a minute with BENCH_ARGS=--quick
 #   make format  let ruff rewrite what it can
 
@@ -38,7 +38,10 @@ pytest: $(VENV)/.installed-dev
 
 run: $(VENV)/.installed
 	@$(BIN)/python manage.py migrate -v 0
-	@$(BIN)/python manage.py worker & trap "kill $$!" EXIT; $(BIN)/python manage.py serve
+	@trap 'trap - INT TERM EXIT; kill $$pids 2>/dev/null; wait' INT TERM EXIT; \
+	  $(BIN)/python manage.py worker & pids=$$!; \
+	  $(BIN)/python manage.py serve $(SERVE_ARGS) & pids="$$pids $$!"; \
+	  wait
 
 bench: $(VENV)/.installed-dev
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from licensing_integration.domain.licenses import DesiredLicense, LicenseSnapshot
-from licensing_integration.domain.outcomes import ExpiryMode
+from licensing_integration.domain.outcomes import ExpiryMode, LicenseState
 from licensing_integration.models import LicenseLink
 from licensing_integration.services.codec import from_json
 
 NOT_SAID = "as the license template says"
 UNKNOWN = "not reported yet"
+GONE = "no license there"
 
 _PLAN = "the purchase"
 
@@ -42,8 +43,11 @@ def compare(link: LicenseLink) -> list[Row]:
         "Highest release": ("max_release_version", "max_release_version"),
     }
     rows = [_row(label, wanted, reported, *pair, origins) for label, pair in names.items()]
+    state = _state_row(wanted, reported, has_override=bool(link.override_state))
+    if wanted.state is LicenseState.ABSENT and reported is None:
+        return [replace(state, reported=GONE)]
     return [
-        _state_row(wanted, reported, has_override=bool(link.override_state)),
+        state,
         _expiry_row(wanted, reported, origins, has_override=link.override_expires_at is not None),
         *_wanted_only(wanted, origins),
         *rows,

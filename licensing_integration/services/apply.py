@@ -189,7 +189,8 @@ def _sentences(
 ) -> tuple[tuple[str, str], ...]:
     """One entry for all calls of an attempt: the verbs in words, the reason, and what the server could not do."""
     if not verbs and not notes:
-        return ()
+        # A failure that was told needs its end told, too.
+        return (("license.unchanged", f"Nothing more was needed. {link.reason}"),) if link.attempts > 1 else ()
     words = " ".join(_SENTENCES[verb].format(until=_until(snapshot)) for verb in verbs)
     kind = f"license.{verbs[-1]}" if verbs else "license.unchanged"
     return ((kind, " ".join([words, link.reason, *notes]).strip()),)

@@ -6,6 +6,7 @@ Each step says what it expects of the licenses, and the demo checks it.
 
 from __future__ import annotations
 
+import fcntl
 import secrets
 import signal
 import socket
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import requests
 from django.conf import settings
@@ -57,6 +58,7 @@ class Command(BaseCommand):
         parser.add_argument("--exit", action="store_true", help="stop after the story; exit 1 if a license is wrong")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        lock = _lock(Path(settings.VAR_DIR) / "demo.lock")
         self.processes: list[subprocess.Popen[bytes]] = []
         self.webhook_secret = secrets.token_hex(16)
         for number in (signal.SIGINT, signal.SIGTERM):  # a shell in the background leaves SIGINT ignored
@@ -68,6 +70,7 @@ class Command(BaseCommand):
             self._say("\nStopping.")
         finally:
             self._stop_processes()
+            lock.close()
 
     def _run(self, *, port: int, is_short: bool) -> None:
         self.url = f"http://127.0.0.1:{port}"
@@ -244,6 +247,18 @@ def _wait(is_done: Callable[[], bool], *, seconds: float, what: str) -> None:
         if time.monotonic() > deadline:
             raise CommandError(f"Waited {seconds:.0f} s for {what}.")
         time.sleep(0.02)
+
+
+def _lock(path: Path) -> IO[str]:
+    """Held until it is closed or we end, however we end: two demos in one database would spoil each other's story."""
+    path.parent.mkdir(exist_ok=True)
+    lock = path.open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        raise CommandError("A demo is running in this folder already; stop it first.") from error
+    return lock
 
 
 def _free_port(wanted: int) -> int:

@@ -35,6 +35,8 @@ class Command(BaseCommand):
         self.stdout.write(f"Listening on {_address(host, port)}")
         self.stdout.flush()
         connections.close_all()  # the processes are forks, and a database connection cannot be shared
+        # Ctrl-C reaches a whole group of processes. Ours must hear of it from us alone: told twice, they hang.
+        os.register_at_fork(after_in_child=os.setpgrp)
         Server(
             "project.wsgi:application",
             address=host,
