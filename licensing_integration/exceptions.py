@@ -6,6 +6,7 @@
     ├─ DeliveryRejected            4xx/503 to the store, nothing stored
     │  ├─ UnknownStore             404: no store of that name is configured
     │  ├─ StoreDisabled            503: the store has no webhook secret
+    │  ├─ LengthRequired           411: no Content-Length, so the size is unknown before reading
     │  ├─ DeliveryTooLarge         413: body above the limit
     │  └─ InvalidSignature         403: no configured secret signs these bytes
     ├─ PayloadError                the signature was right, so it is stored and answered 200
@@ -25,7 +26,12 @@ from __future__ import annotations
 
 
 class LicensingIntegrationError(Exception):
-    """Base of every error this product raises on purpose."""
+    """Base of every error this product raises on purpose.
+
+    ``is_partial``: an earlier call of the same attempt succeeded, so something has changed all the same.
+    """
+
+    is_partial = False
 
 
 class DeliveryRejected(LicensingIntegrationError):
@@ -40,6 +46,10 @@ class UnknownStore(DeliveryRejected):
 
 class StoreDisabled(DeliveryRejected):
     status = 503
+
+
+class LengthRequired(DeliveryRejected):
+    status = 411
 
 
 class DeliveryTooLarge(DeliveryRejected):

@@ -34,7 +34,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-SERVER_OPTIONS: Mapping[str, str] = {"max_connections": "200"}
+SERVER_OPTIONS: Mapping[str, str] = {
+    "max_connections": "200",
+    # A failed statement holds customers' data; the server's log need not know it.
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
+}
 ROOT_STATE_DIR = Path("/var/lib/licensing-integration")
 UNPRIVILEGED_USER = "nobody"
 START_TIMEOUT = 60  # seconds; crash recovery may take a while

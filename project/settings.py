@@ -188,9 +188,9 @@ SECURE_HSTS_SECONDS = _whole_number("SECURE_HSTS_SECONDS", default=3600) if BEHI
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_HTTPS_PROXY
 
 INSTALLED_APPS = [
+    "django.contrib.auth",
     "licensing_integration.apps.LicensingIntegrationConfig",
     "licensing_integration.apps.LicensingAdminConfig",  # django.contrib.admin with pages of ours
-    "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",

@@ -20,10 +20,12 @@ ALIVE = "alive.lock"  # locked as long as the process that made the folder lives
 def make_postgres_folder() -> Path:
     """A folder the server's own user can reach, which pytest's are not; removed when this process ends."""
     _remove_what_killed_runs_left()
-    outside = Path(tempfile.mkdtemp(prefix=PREFIX))
-    handle = os.open(outside / ALIVE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+    unfinished = Path(tempfile.mkdtemp(prefix=f"new-{PREFIX}"))
+    handle = os.open(unfinished / ALIVE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
     fcntl.flock(handle, fcntl.LOCK_EX)
-    outside.chmod(0o755)  # found by others only now, with its lock held
+    unfinished.chmod(0o755)
+    # Found by others only now, with its lock held: root is not kept out by permissions.
+    outside = unfinished.rename(unfinished.with_name(unfinished.name.removeprefix("new-")))
     atexit.register(_remove, outside)  # before the server's own clean-up is registered, so it happens after it
     return choose_folder(outside / "postgres")
 

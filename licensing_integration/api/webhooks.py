@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from rest_framework.views import APIView
 
 from licensing_integration import conf
-from licensing_integration.exceptions import DeliveryRejected, DeliveryTooLarge
+from licensing_integration.exceptions import DeliveryRejected, DeliveryTooLarge, LengthRequired
 from licensing_integration.services.receive import receive
 
 logger = logging.getLogger(__name__)
@@ -26,6 +26,7 @@ class WebhookView(APIView):
     permission_classes: ClassVar = []
     throttle_classes: ClassVar = []
     parser_classes: ClassVar = []
+    http_method_names: ClassVar = ["post"]
 
     def initial(self, request: HttpRequest, *args: object, **kwargs: object) -> None:
         """No content negotiation: the answer is one plain word."""
@@ -46,9 +47,9 @@ def _body(request: HttpRequest) -> bytes:
     """The raw body, its size checked before a byte of it is read."""
     limit = conf.webhook_max_bytes()
     try:
-        announced = int(request.META.get("CONTENT_LENGTH") or 0)
-    except ValueError:
-        announced = 0
+        announced = int(request.META.get("CONTENT_LENGTH", ""))
+    except ValueError as error:
+        raise LengthRequired("The delivery does not say how long it is; a chunked body is not read.") from error
     if announced > limit:
         raise DeliveryTooLarge(f"The delivery has {announced} bytes; the limit is {limit}.")
     try:

@@ -304,6 +304,8 @@ def _expiry(state: PurchaseState, context: ItemContext) -> tuple[ExpiryMode, dat
     mode = context.terms.expiry
     if mode not in {ExpiryMode.PAID_THROUGH, ExpiryMode.INTERVAL}:
         return mode, None
+    if mode is ExpiryMode.INTERVAL and state.is_date_outdated:
+        return mode, None
     expires_at = _paid_through_date(state, context.policies)
     if mode is ExpiryMode.INTERVAL and (state.status is not PurchaseStatus.TRIAL or expires_at is None):
         return mode, expires_at

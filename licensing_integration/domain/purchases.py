@@ -113,6 +113,11 @@ class PurchaseState:
         return max((charge.sequence or 0 for charge in self.charges.values()), default=0)
 
     @property
+    def is_date_outdated(self) -> bool:
+        """Whether a period was paid whose end the store has not told: its charge named the subscription only by id."""
+        return self.subscription is not None and self.last_paid_sequence > (self.subscription.sequence or 0) > 0
+
+    @property
     def paid_periods(self) -> int:
         """Paid periods, the first included; prorations and repeated charges of one period do not count twice. A trial
         has paid for none, and the order that began it never does, whatever it looks like when it is resent later.

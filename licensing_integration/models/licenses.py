@@ -29,7 +29,7 @@ class LicenseLink(models.Model):
     item = models.ForeignKey(PurchaseItem, on_delete=models.CASCADE, related_name="links", db_index=False)
     purchase = models.ForeignKey(Purchase, on_delete=models.CASCADE, related_name="links")
     unit = models.PositiveIntegerField()
-    reference = models.CharField("slot reference", max_length=600)
+    reference = models.CharField("slot reference", max_length=900)
     server = models.CharField("license server", max_length=50)
     external_id = models.CharField("license id", max_length=100, blank=True)
     key = models.CharField("license key", max_length=256, blank=True)

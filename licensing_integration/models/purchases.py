@@ -77,7 +77,7 @@ class PurchaseItem(models.Model):
 
     purchase = models.ForeignKey(Purchase, on_delete=models.CASCADE, related_name="items", db_index=False)
     store = models.CharField(max_length=50)
-    line = models.CharField(max_length=250)
+    line = models.CharField(max_length=450)
     product = models.CharField(max_length=200)
     display = models.CharField(max_length=300, blank=True)
     quantity = models.PositiveIntegerField(default=1)

@@ -151,10 +151,14 @@ def _change(link: LicenseLink, backend: LicenseServerBackend, desired: DesiredLi
     result = backend.converge(observed, applied=applied, desired=desired, user_id=user_id, is_retry=is_retry)
     if result.snapshot is None and desired.state is not LicenseState.ABSENT:
         raise _gone(link)
+    entries = _sentences(link, result.verbs, result.notes, result.snapshot)
+    if not entries and link.attempts > 1:
+        # A failure was told; so is its end.
+        entries = (("license.unchanged", f"Nothing more was needed. {link.reason}"),)
     return _Outcome(
         applied=desired,
         snapshot=result.snapshot,
-        entries=_sentences(link, result.verbs, result.notes, result.snapshot),
+        entries=entries,
         new_user_id="" if is_known else user_id,
     )
 
@@ -189,8 +193,7 @@ def _sentences(
 ) -> tuple[tuple[str, str], ...]:
     """One entry for all calls of an attempt: the verbs in words, the reason, and what the server could not do."""
     if not verbs and not notes:
-        # A failure that was told needs its end told, too.
-        return (("license.unchanged", f"Nothing more was needed. {link.reason}"),) if link.attempts > 1 else ()
+        return ()
     words = " ".join(_SENTENCES[verb].format(until=_until(snapshot)) for verb in verbs)
     kind = f"license.{verbs[-1]}" if verbs else "license.unchanged"
     return ((kind, " ".join([words, link.reason, *notes]).strip()),)

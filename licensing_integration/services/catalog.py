@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from django.db import transaction
 from django.db.models import Q
 from django.forms.models import model_to_dict
@@ -10,8 +12,12 @@ from licensing_integration import conf, jobs
 from licensing_integration.domain.outcomes import PurchaseKind
 from licensing_integration.domain.terms import resolve_terms
 from licensing_integration.exceptions import LicensingIntegrationError
+from licensing_integration.http import call_deadline
 from licensing_integration.models import MappingVersion, ProductMapping, PurchaseItem
 from licensing_integration.services.connections import backend_of, server_config
+
+# A person waits, and so does the web server's thread.
+CHECK_SECONDS = 10.0
 
 
 def save_mapping(mapping: ProductMapping, *, user_id: int | None) -> int:
@@ -28,6 +34,7 @@ def check_mapping(mapping: ProductMapping) -> list[str]:
     """What is wrong with a mapping, in sentences; asks the license server. Empty: nothing was found."""
     if not mapping.is_license_needed:
         return []
+    deadline = call_deadline.set(time.monotonic() + CHECK_SECONDS)
     try:
         server = mapping.server or next(iter(conf.license_servers()), "")
         server_config(server)
@@ -39,6 +46,8 @@ def check_mapping(mapping: ProductMapping) -> list[str]:
         )
     except LicensingIntegrationError as error:
         return [str(error)]
+    finally:
+        call_deadline.reset(deadline)
 
 
 def _unknown_ids(server: str, *, product_id: str, template_id: str) -> list[str]:

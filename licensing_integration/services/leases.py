@@ -19,10 +19,11 @@ from licensing_integration.domain.licenses import DesiredLicense, LicenseSnapsho
 from licensing_integration.domain.outcomes import LicenseState, SyncState
 from licensing_integration.exceptions import TransientRemoteError
 from licensing_integration.models import HistoryEntry, LicenseLink
-from licensing_integration.services.codec import to_json
+from licensing_integration.services.codec import from_json, to_json
 from licensing_integration.services.retries import Decision
 
 # The claim is the record "an attempt begins": it is committed before the first call, so a killed worker leaves a trace.
+# A license that may just have been made is not in the server's lists yet: whatever wakes the link, nobody looks before.
 _CLAIM = """
 UPDATE licensing_integration_licenselink
    SET lease_until = clock_timestamp() + %(lease)s, lease_token = %(token)s, attempts = attempts + 1,
@@ -30,6 +31,7 @@ UPDATE licensing_integration_licenselink
  WHERE id = %(id)s AND sync_state = 'pending'
    AND (lease_until IS NULL OR lease_until < clock_timestamp())
    AND (retry_at IS NULL OR retry_at <= clock_timestamp())
+   AND (external_id <> '' OR unclear_attempts = 0 OR attempted_at + %(settling)s <= clock_timestamp())
 RETURNING *
 """
 _SETTLE = """
@@ -75,7 +77,12 @@ SELECT sync_state FROM recorded
 
 def claim(link_id: int) -> LicenseLink | None:
     """Take the link for ourselves for the length of a lease; ``None`` when it is settled, stopped, not due or taken."""
-    arguments = {"id": link_id, "token": uuid.uuid4(), "lease": timedelta(seconds=conf.apply_lease_seconds())}
+    arguments = {
+        "id": link_id,
+        "token": uuid.uuid4(),
+        "lease": timedelta(seconds=conf.apply_lease_seconds()),
+        "settling": timedelta(seconds=conf.settling_seconds()),
+    }
     return next(iter(LicenseLink.objects.raw(_CLAIM, arguments)), None)
 
 
@@ -93,7 +100,7 @@ def settle(
     Raises ``TransientRemoteError`` when another link took the same license at the same moment.
     """
     arguments = {
-        "applied": json.dumps(to_json(applied)),
+        "applied": json.dumps(_as_stored(link, applied)),
         "observed": json.dumps(to_json(snapshot)) if snapshot else None,
         "external_id": snapshot.license_id if snapshot else "",
         "key": snapshot.key if snapshot else link.key,
@@ -108,6 +115,11 @@ def settle(
             "Another license link adopted the same license at the same moment.", retry_after=0.0
         ) from error
     return state in {None, SyncState.SETTLED}
+
+
+def _as_stored(link: LicenseLink, applied: DesiredLicense) -> object:
+    """What was wanted, letter by letter as planning wrote it: a release that writes it otherwise would never settle."""
+    return link.desired if applied == from_json(link.desired, DesiredLicense) else to_json(applied)
 
 
 def fail(

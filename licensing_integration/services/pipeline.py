@@ -11,7 +11,7 @@ from django.utils import timezone
 from licensing_integration import jobs
 from licensing_integration.domain.outcomes import EventState, FailureMode
 from licensing_integration.exceptions import PayloadError, UnsupportedEvent
-from licensing_integration.models import WebhookEvent
+from licensing_integration.models import Purchase, WebhookEvent
 from licensing_integration.services import retries
 from licensing_integration.services.apply import apply_links
 from licensing_integration.services.plan import plan_event, plan_purchase
@@ -45,7 +45,22 @@ def drain_inbox() -> None:
 def plan_purchases(purchase_ids: Iterable[int]) -> None:
     """Plan these purchases again and apply what changed."""
     for purchase_id in purchase_ids:
-        apply_links(plan_purchase(purchase_id))
+        try:
+            links = plan_purchase(purchase_id)
+        except (OperationalError, InterfaceError):
+            raise  # our own database is away: the sweep tries again
+        except Exception as error:
+            _stop_purchase(purchase_id, error)
+        else:
+            apply_links(links)
+
+
+def _stop_purchase(purchase_id: int, error: Exception) -> None:
+    """Show it to a person; the next event, or "plan again", tries anew."""
+    logger.exception("purchase not planned", extra={"purchase": purchase_id, "error": type(error).__name__})
+    now = timezone.now()
+    decision = retries.decide(error, attempts=1, failing_since=now, now=now)
+    Purchase.objects.filter(pk=purchase_id).update(attention=retries.describe(error, decision), review_at=None)
 
 
 def _process(event: WebhookEvent) -> list[int]:

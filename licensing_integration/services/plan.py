@@ -46,6 +46,11 @@ from licensing_integration.services.purchases import (
 # Above this a quantity is more likely a mistake than a purchase; a person decides.
 LARGEST_QUANTITY = 5_000
 
+NO_DATE = (
+    "A renewal was paid, but the store did not say until when. Turn on webhook expansion at the store or configure its "
+    "API credentials, then replay the event; until then the licenses keep their end date."
+)
+
 # An event processed this long after it happened may speak of a license that the vendor's own integration made.
 FRESH_FOR = timedelta(minutes=10)
 
@@ -127,13 +132,21 @@ def _learn(purchase: Purchase, fact: PurchaseFact, event: WebhookEvent, batch: _
         after = take_over_early_refunds(purchase, after, order_ids=new_orders)
     batch.note(purchase, f"event.{event.event_type}", _sentence(fact, before, after, event))
     store_state(purchase, after)
-    if after.status is PurchaseStatus.COMPLETED:
-        purchase.attention = ""
-    elif isinstance(fact, NoteFact):
-        purchase.attention = fact.attention or purchase.attention
+    purchase.attention = _attention(purchase.attention, fact, after)
     add_aliases(purchase, order_ids=new_orders)
     _plan(purchase, after, batch)
     purchase.save()
+
+
+def _attention(present: str, fact: PurchaseFact, state: PurchaseState) -> str:
+    """What a person should look at, after ``fact``."""
+    if state.status is PurchaseStatus.COMPLETED:
+        return ""
+    if state.is_date_outdated:
+        return NO_DATE
+    if isinstance(fact, NoteFact) and fact.attention:
+        return fact.attention
+    return "" if present == NO_DATE else present
 
 
 def _sentence(fact: PurchaseFact, before: PurchaseState, after: PurchaseState, event: WebhookEvent) -> str:
@@ -187,7 +200,7 @@ def _row_values(row: PurchaseItem) -> list[object]:
 
 
 def _new_row(purchase: Purchase, item: ItemFact) -> PurchaseItem:
-    return PurchaseItem(purchase=purchase, store=purchase.store, line=item.line[:250], product=item.product[:200])
+    return PurchaseItem(purchase=purchase, store=purchase.store, line=item.line, product=item.product[:200])
 
 
 def _may_have_rows(purchase: Purchase) -> bool:
@@ -256,7 +269,7 @@ def _effective_terms(
     batch: _Batch,
 ) -> Terms | None:
     """The pinned terms of an item, or fresh ones; ``None`` when it gets no license or has to wait."""
-    if row.terms and not is_moved and not row.problem:
+    if row.terms and not is_moved and not row.problem and item.quantity <= LARGEST_QUANTITY:
         return from_json(row.terms, Terms)
     active = mapping.to_terms() if mapping and mapping.is_active else None
     row.mapping = mapping if active else None
@@ -309,7 +322,7 @@ def _write_slots(
     slots = plan.slots
     changed = [links[slot.unit] for slot in slots if slot.unit in links and _update_link(links[slot.unit], slot, batch)]
     if changed:
-        LicenseLink.objects.bulk_update(changed, _PLANNED_FIELDS)
+        LicenseLink.objects.bulk_update(changed, _PLANNED_FIELDS, batch_size=200)
     created = [
         _new_link(purchase, row, slot, batch, is_adoptable=plan.is_adoptable)
         for slot in slots
@@ -371,7 +384,7 @@ def _new_link(
         item=row,
         purchase=purchase,
         unit=slot.unit,
-        reference=reference[:600],
+        reference=reference,
         server=slot.desired.server,
         desired=to_json(slot.desired),
         reason=slot.reason,

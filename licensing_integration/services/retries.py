@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from licensing_integration import conf
@@ -32,6 +32,11 @@ class Decision:
 
 def decide(error: Exception, *, attempts: int, failing_since: datetime, now: datetime) -> Decision:
     """What to do after ``error``, the ``attempts``-th failure in a row since ``failing_since``."""
+    decision = _decide(error, attempts=attempts, failing_since=failing_since, now=now)
+    return replace(decision, is_clear=decision.is_clear and not getattr(error, "is_partial", False))
+
+
+def _decide(error: Exception, *, attempts: int, failing_since: datetime, now: datetime) -> Decision:
     match error:
         case TransientRemoteError():
             return _retry_later(error, attempts=attempts, failing_since=failing_since, now=now)

@@ -28,7 +28,7 @@ FALSE: Final = frozenset({"false", "no", "off", "0"})
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,20}(?:\.0*)?", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_MS = 946_684_800_000  # 2000-01-01: older than any store; smaller values are seconds, or nonsense
-_LAST_MS = 253_402_300_799_999  # the end of the year 9999, the last a datetime can hold
+_LAST_MS = 221_845_392_000_000  # 9000-01-01: days of grace may be added to it, and a datetime ends with the year 9999
 
 
 class _Required(Enum):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import pytest
@@ -30,8 +31,13 @@ def many(db: None) -> Any:
     return link
 
 
-@pytest.mark.parametrize("query", ["", "?attention=any", "?q=nobody@example.com"])
-@pytest.mark.parametrize("model", ["purchase", "licenselink", "webhookevent", "historyentry", "productmapping"])
+@pytest.mark.parametrize(
+    ("model", "query"),
+    [
+        *product(["purchase", "licenselink", "webhookevent"], ["", "?attention=any", "?q=nobody@example.com"]),
+        *product(["historyentry", "productmapping"], ["", "?q=nobody@example.com"]),
+    ],
+)
 def test_a_list_makes_at_most_twelve_queries(
     model: str, query: str, many: Any, staff: Client, django_assert_max_num_queries: Any
 ) -> None:

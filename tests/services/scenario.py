@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
+
+from django.utils import timezone
 
 from licensing_integration import jobs
 from licensing_integration.domain.outcomes import SyncState
@@ -42,7 +45,7 @@ def map_product(product: str, **values: Any) -> ProductMapping:
 def try_again(work: Callable[[], int]) -> None:
     """Let the time pass that pending licenses wait for, and a worker come by."""
     pending = LicenseLink.objects.filter(sync_state=SyncState.PENDING)
-    pending.update(retry_at=None, lease_until=None)
+    pending.update(retry_at=None, lease_until=None, attempted_at=timezone.now() - timedelta(hours=1))
     jobs.enqueue_links(list(pending.order_by("id").values_list("id", flat=True)))
     work()
 

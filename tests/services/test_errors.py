@@ -98,7 +98,7 @@ def test_after_three_days_a_person_is_asked(shop, deliver, work, cryptlex):
     assert "Given up after three days" in link.failure_message
     cryptlex.faults.clear()
     interventions.resync_link(link.pk, user_id=None, reason="It is back.")
-    work()
+    try_again(work)
     assert len(cryptlex.licenses) == 1
     assert only_link().failing_since is None
 

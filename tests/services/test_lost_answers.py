@@ -78,7 +78,12 @@ def test_a_worker_that_died_after_the_license_was_made_leaves_it_to_be_adopted(s
     work()
     # What a killed worker leaves: the claim, and nothing of its outcome.
     LicenseLink.objects.update(
-        attempts=1, unclear_attempts=1, retry_at=None, failing_since=None, lease_until=timezone.now()
+        attempts=1,
+        unclear_attempts=1,
+        attempted_at=timezone.now() - timedelta(minutes=5),
+        retry_at=None,
+        failing_since=None,
+        lease_until=timezone.now(),
     )
     sweep(now=timezone.now() + timedelta(minutes=5))
     work()

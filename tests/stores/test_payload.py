@@ -135,10 +135,10 @@ def test_times_are_aware_and_exact(value: object) -> None:
 
 
 def test_the_last_time_there_is() -> None:
-    assert read(253_402_300_799_999).epoch_ms("key").year == 9999
+    assert read(221_845_392_000_000).epoch_ms("key").year == 9000
 
 
-@pytest.mark.parametrize("value", [0, -1, 1738052653, 253_402_300_800_000, 10**30, 1e300])
+@pytest.mark.parametrize("value", [0, -1, 1738052653, 221_845_392_000_001, 10**30, 1e300])
 def test_times_out_of_reach(value: object) -> None:
     with pytest.raises(MalformedPayload, match="key: not a time in milliseconds"):
         read(value).epoch_ms("key")

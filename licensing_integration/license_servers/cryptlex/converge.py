@@ -7,7 +7,7 @@ from typing import Final
 
 from licensing_integration.domain.licenses import DesiredLicense, LicenseSnapshot
 from licensing_integration.domain.outcomes import ExpiryMode, LicenseState
-from licensing_integration.exceptions import PermanentRemoteError, UnsupportedOperation
+from licensing_integration.exceptions import LicensingIntegrationError, PermanentRemoteError, UnsupportedOperation
 from licensing_integration.license_servers.base import Convergence
 from licensing_integration.license_servers.cryptlex.client import CryptlexClient
 from licensing_integration.license_servers.cryptlex.values import (
@@ -66,9 +66,10 @@ class Converger:
             return self._delete()
         try:
             self._bring_about()
-        except PermanentRemoteError as error:
+        except LicensingIntegrationError as error:
+            error.is_partial = bool(self._verbs)
             # A 404 may also mean an id inside the body; only a license that cannot be read is gone.
-            if error.status != _NOT_FOUND or not self._is_gone():
+            if getattr(error, "status", None) != _NOT_FOUND or not self._is_gone():
                 raise
             return self._result(snapshot=None)
         return self._result(snapshot=self._snapshot)

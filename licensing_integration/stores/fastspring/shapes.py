@@ -44,6 +44,9 @@ ID_NAMES: Final = MappingProxyType(
 )
 
 
+MAX_EMAIL: Final = 254  # RFC 5321: a path of 256 with its angle brackets
+
+
 @dataclass(frozen=True, kw_only=True)
 class Head:
     """What every fact of an event begins with."""
@@ -147,9 +150,15 @@ def _account_contact(parent: Payload) -> Payload | None:
     return None if account is None else account.get("contact")
 
 
+def _read_email(contact: Payload) -> str:
+    """Lower-case. What is longer than any address counts as none: the sale goes on, for a license without user."""
+    email = contact.text("email", default="").strip().lower()
+    return email if len(email) <= MAX_EMAIL else ""
+
+
 def _read_contact(contact: Payload, *, account_id: str) -> Customer:
     return Customer(
-        email=contact.text("email", default="").strip().lower(),
+        email=_read_email(contact),
         first_name=contact.text("first", default="").strip(),
         last_name=contact.text("last", default="").strip(),
         company=contact.text("company", default="").strip(),
