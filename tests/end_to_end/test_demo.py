@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
 import signal
@@ -80,7 +81,16 @@ def _mark_of(process: psutil.Process) -> str:
 
 
 @pytest.fixture
-def demo(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Demo]:
+def one_at_a_time() -> Iterator[None]:
+    """A folder has room for one demo, and tests run side by side."""
+    (ROOT / "var").mkdir(exist_ok=True)
+    with (ROOT / "var" / "demo-tests.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture
+def demo(request: pytest.FixtureRequest, tmp_path: Path, one_at_a_time: None) -> Iterator[Demo]:
     demo = Demo(*getattr(request, "param", ()), log=tmp_path / "demo.log")
     yield demo
     demo.end()

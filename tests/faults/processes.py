@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import subprocess
 import sys
@@ -19,10 +18,11 @@ STOP_SECONDS = 30.0
 
 
 class Child:
-    """One command. It leads a process group of its own, which holds whatever it starts."""
+    """One command, and whatever it starts."""
 
     def __init__(self, *arguments: str, environment: Mapping[str, str], log: Path) -> None:
         self.log = log
+        self._known: list[psutil.Process] = []  # children seen while it still ran
         with log.open("ab") as output:
             self._popen = subprocess.Popen(
                 [sys.executable, "manage.py", *arguments],
@@ -48,10 +48,10 @@ class Child:
 
     @property
     def children(self) -> list[psutil.Process]:
-        """What it has started and is still there."""
-        with contextlib.suppress(psutil.NoSuchProcess):
-            return psutil.Process(self.pid).children(recursive=True)
-        return []
+        """What it has started, as last seen."""
+        if self.is_running:  # else its id may be somebody else's by now
+            self._known = psutil.Process(self.pid).children(recursive=True) or self._known
+        return self._known
 
     def send(self, number: signal.Signals) -> None:
         self._popen.send_signal(number)
@@ -61,18 +61,27 @@ class Child:
         return self._popen.wait(seconds)
 
     def kill(self) -> None:
-        """SIGKILL for the whole group, as a machine that loses its power would."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
-        self._popen.wait()
+        """SIGKILL for it and whatever it has started, as a machine that loses its power would."""
+        self._end(self.children)
 
     def stop(self) -> None:
         """Ask it to end; after a while insist, also with what it leaves behind."""
+        children = self.children
         if self.is_running:
             self._popen.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._popen.wait(STOP_SECONDS)
-        self.kill()
+        self._end([*children, *self.children])
+
+    def _end(self, children: list[psutil.Process]) -> None:
+        """The parent first, which might replace its children. A process may have left its parent's group, so each is
+        ended by its id."""
+        self._popen.kill()
+        self._popen.wait()
+        for child in children:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
+        psutil.wait_procs(children, timeout=STOP_SECONDS)
 
 
 def wait_until(is_so: Callable[[], bool], *, what: str, seconds: float = START_SECONDS) -> None:

@@ -80,6 +80,7 @@ class Stack:
         assert match, f"The web server did not start:\n{web.output}"
         self.port = int(match[1])
         wait_until(self._answers, what="the web server answers")
+        wait_until(lambda: len(web.children) == 2, what="both processes of the web server run")
         return web
 
     def start_worker(self, **variables: str) -> Child:

@@ -44,7 +44,7 @@ class Command(BaseCommand):
             interface=Interfaces.WSGI,
             workers=options["workers"],
             # More processes, not threads: with persistent connections that is both faster and steadier.
-            blocking_threads=1,
+            blocking_threads=4,
             backlog=BACKLOG,
             workers_kill_timeout=STOP_TIMEOUT,
             respawn_failed_workers=True,
