@@ -18,6 +18,9 @@ from licensing_integration.exceptions import TransientRemoteError
 # Longer waits give the worker thread back; the license link is tried again when the budget allows.
 LONGEST_WAIT_SECONDS = 20.0
 
+# Calls arrive a little earlier or later than they leave; without a margin the server once counted two too many.
+JITTER = 1.05
+
 _CREATE = """
 INSERT INTO licensing_integration_requestbudget (server, grants)
 VALUES (%(server)s, array_fill('-infinity'::timestamptz, ARRAY[%(limit)s::int]))
@@ -77,7 +80,7 @@ def _execute(sql: str, config: LicenseServerConfig, *, seconds: float = 0.0) -> 
     arguments: dict[str, Any] = {
         "server": config.name,
         "limit": config.request_limit,
-        "window": timedelta(seconds=config.request_window_seconds),
+        "window": timedelta(seconds=config.request_window_seconds * JITTER),
         "longest": timedelta(seconds=LONGEST_WAIT_SECONDS),
         "seconds": timedelta(seconds=seconds),
     }

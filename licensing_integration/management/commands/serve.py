@@ -29,6 +29,13 @@ class Command(BaseCommand):
         parser.add_argument("--auto-port", action="store_true", help="if the port is taken, pick a free one")
         parser.add_argument("--workers", type=int, default=default_workers(), help="processes (default: %(default)s)")
 
+        parser.add_argument(
+            "--threads",
+            type=int,
+            default=1,
+            help="per process; more than 1 only if no proxy in front takes whole bodies",
+        )
+
     def handle(self, *args: object, **options: Any) -> None:
         host = options["host"]
         port = choose_port(host, options["port"], is_any_fine=options["auto_port"])
@@ -44,7 +51,7 @@ class Command(BaseCommand):
             interface=Interfaces.WSGI,
             workers=options["workers"],
             # More processes, not threads: with persistent connections that is both faster and steadier.
-            blocking_threads=4,
+            blocking_threads=options["threads"],
             backlog=BACKLOG,
             workers_kill_timeout=STOP_TIMEOUT,
             respawn_failed_workers=True,

@@ -750,3 +750,16 @@ def test_the_registry_builds_backends_by_slug() -> None:
         build_backend("criptlex", **arguments)
     with pytest.raises(ConfigurationProblem, match="access token"):
         build_backend("cryptlex", **{**arguments, "access_token": " "})
+
+
+def test_a_renewal_that_comes_late_adds_nothing_where_the_date_already_covers_it(
+    harness: CryptlexHarness, desired: DesiredLicense
+) -> None:
+    """Several periods were known when the license was issued; the charge of an earlier one arrives afterwards."""
+    template = harness.box.add_template(name="Late", interval="P1M")["id"]
+    applied = replace(desired, template_id=template, expiry=ExpiryMode.INTERVAL, periods=2, expires_at=NEXT_YEAR)
+    observed = issued_by(harness, applied)
+    done = converge(harness, observed, applied=applied, desired=replace(applied, periods=3))
+    assert done.verbs == ()
+    assert done.snapshot is not None
+    assert done.snapshot.expires_at == NEXT_YEAR
