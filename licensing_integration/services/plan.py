@@ -11,9 +11,8 @@ from django.utils import timezone
 
 from licensing_integration import conf, jobs
 from licensing_integration.domain.facts import ItemFact, NoteFact, PurchaseFact, SubscriptionFact
-from licensing_integration.domain.licenses import DesiredLicense
-from licensing_integration.domain.outcomes import EventState, FailureMode, LicenseState, PurchaseStatus, SyncState
-from licensing_integration.domain.planning import ItemContext, ItemPlan, Override, SlotPlan, items_of, plan_item
+from licensing_integration.domain.outcomes import EventState, FailureMode, LicenseState, PurchaseStatus
+from licensing_integration.domain.planning import ItemContext, ItemPlan, Override, items_of, plan_item
 from licensing_integration.domain.purchases import PurchaseState, fold, is_stale
 from licensing_integration.domain.terms import (
     MappingTerms,
@@ -30,7 +29,7 @@ from licensing_integration.models import (
     PurchaseItem,
     WebhookEvent,
 )
-from licensing_integration.services import history, leases
+from licensing_integration.services import history
 from licensing_integration.services.codec import from_json, to_json
 from licensing_integration.services.connections import adapter_of, server_config
 from licensing_integration.services.purchases import (
@@ -42,6 +41,7 @@ from licensing_integration.services.purchases import (
     store_state,
     take_over_early_refunds,
 )
+from licensing_integration.services.slots import write_slots
 
 # Above this a quantity is more likely a mistake than a purchase; a person decides.
 LARGEST_QUANTITY = 5_000
@@ -178,7 +178,10 @@ def _plan(purchase: Purchase, state: PurchaseState, batch: _Batch) -> None:
     if moved:
         PurchaseItem.objects.bulk_update(moved, _ROW_FIELDS)
     for line, plan in plans.items():
-        _write_slots(purchase, rows[line], plan, links.get(rows[line].pk, {}), batch)
+        pending = write_slots(rows[line], plan, links.get(rows[line].pk, {}), event=batch.event, now=batch.now)
+        # The first license of an item is applied by whoever planned it, the others by jobs of their own.
+        batch.first_links.extend(pending[:1])
+        batch.other_links.extend(pending[1:])
     purchase.review_at = min((plan.review_at for plan in plans.values() if plan.review_at), default=None)
 
 
@@ -306,91 +309,6 @@ def _override_of(link: LicenseLink) -> Override | None:
         until=link.override_until,
         state=LicenseState(link.override_state) if link.override_state else None,
         expires_at=link.override_expires_at,
-    )
-
-
-# --- writing slots ---------------------------------------------------------------------------------------------------
-
-
-def _write_slots(
-    purchase: Purchase,
-    row: PurchaseItem,
-    plan: ItemPlan,
-    links: Mapping[int, LicenseLink],
-    batch: _Batch,
-) -> None:
-    slots = plan.slots
-    changed = [links[slot.unit] for slot in slots if slot.unit in links and _update_link(links[slot.unit], slot, batch)]
-    if changed:
-        LicenseLink.objects.bulk_update(changed, _PLANNED_FIELDS, batch_size=200)
-    created = [
-        _new_link(purchase, row, slot, batch, is_adoptable=plan.is_adoptable)
-        for slot in slots
-        if slot.unit not in links
-    ]
-    LicenseLink.objects.bulk_create(created)
-    _wake([link for link in [*changed, *created] if link.sync_state == SyncState.PENDING], batch)
-
-
-def _wake(pending: Sequence[LicenseLink], batch: _Batch) -> None:
-    """The first license of an item is applied by whoever planned it, the others by jobs of their own."""
-    ids = [link.pk for link in pending]
-    batch.first_links.extend(ids[:1])
-    batch.other_links.extend(ids[1:])
-
-
-_PLANNED_FIELDS = [
-    "desired",
-    "applied",
-    "reason",
-    "question",
-    "cause",
-    "sync_state",
-    "failure_mode",
-    "failure_message",
-    "failing_since",
-    "retry_at",
-    "updated_at",
-]
-
-
-def _update_link(link: LicenseLink, slot: SlotPlan, batch: _Batch) -> bool:
-    """Write a slot's plan on its link; whether anything about it changed."""
-    desired = to_json(slot.desired)
-    if desired == link.desired:
-        is_changed = (link.reason, link.question) != (slot.reason, slot.question)
-        link.reason, link.question = slot.reason, slot.question
-        return is_changed
-    if link.unclear_attempts:
-        link.applied = leases.in_doubt(link.applied, tried=link.desired, desired=desired)
-    link.desired, link.reason, link.question = desired, slot.reason, slot.question
-    link.cause, link.updated_at = batch.event, batch.now
-    is_done = desired == link.applied and (bool(link.external_id) or not _makes_license(slot.desired))
-    link.sync_state = SyncState.SETTLED if is_done else SyncState.PENDING
-    link.failure_mode, link.failure_message = FailureMode.NONE, ""
-    link.failing_since, link.retry_at = None, None
-    return True
-
-
-def _makes_license(desired: DesiredLicense) -> bool:
-    return desired.is_issuable and desired.state is not LicenseState.ABSENT
-
-
-def _new_link(
-    purchase: Purchase, row: PurchaseItem, slot: SlotPlan, batch: _Batch, *, is_adoptable: bool
-) -> LicenseLink:
-    reference = f"{purchase.store}/{purchase.kind}/{purchase.external_id}/{row.line}/{slot.unit}"
-    return LicenseLink(
-        item=row,
-        purchase=purchase,
-        unit=slot.unit,
-        reference=reference,
-        server=slot.desired.server,
-        desired=to_json(slot.desired),
-        reason=slot.reason,
-        question=slot.question,
-        cause=batch.event,
-        is_adoptable=is_adoptable,
     )
 
 
