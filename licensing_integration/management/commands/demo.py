@@ -36,6 +36,8 @@ from licensing_integration.services.catalog import save_mapping
 ADMIN_NAME = "admin"
 START_SECONDS = 60.0
 STEP_SECONDS = 30.0
+# An exception raised by a signal can get lost in code that ignores exceptions, such as a destructor; this cannot.
+STOPPED = threading.Event()
 PRODUCT, TEAM_PRODUCT = "photon-editor", "studio-team-monthly"
 
 
@@ -85,7 +87,8 @@ class Command(BaseCommand):
         self._say("Every license ended in the expected state.")
         if not is_short:
             self._say("Running until Ctrl-C.")
-            threading.Event().wait()
+            STOPPED.wait()
+            raise KeyboardInterrupt
 
     def _say(self, line: str) -> None:
         """Print at once, also into a pipe: somebody watches."""
@@ -244,6 +247,8 @@ def _is_settled(events: Sequence[Event]) -> bool:
 def _wait(is_done: Callable[[], bool], *, seconds: float, what: str) -> None:
     deadline = time.monotonic() + seconds
     while not is_done():
+        if STOPPED.is_set():
+            raise KeyboardInterrupt
         if time.monotonic() > deadline:
             raise CommandError(f"Waited {seconds:.0f} s for {what}.")
         time.sleep(0.02)
@@ -274,4 +279,5 @@ def _free_port(wanted: int) -> int:
 
 
 def _interrupt(number: int, frame: object) -> None:
+    STOPPED.set()
     raise KeyboardInterrupt
