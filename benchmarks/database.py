@@ -10,6 +10,7 @@ import psycopg
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.load import Result
+from benchmarks.orders import Book
 
 _KEPT = ("django_migrations", "django_content_type", "auth_permission")
 _TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> ALL(%s)"
@@ -77,12 +78,15 @@ class Database:
 
     def issued_at(self, run: str) -> list[tuple[str, float]]:
         """(order id, seconds since the epoch) of each license issued for the orders of a run."""
-        return [(order_id, float(moment)) for order_id, moment in self.query(_ISSUED, f"{run}%")]
+        return [(order_id, float(moment)) for order_id, moment in self.query(_ISSUED, f"%{run}%")]
 
-    def order_to_license_seconds(self, posted: Result, *, run: str) -> list[float]:
-        """From the moment an order's POST was due to its license's being recorded; one clock for both."""
-        due = {f"{run}{number:014d}": at for number, at in zip(posted.numbers, posted.due_at, strict=True)}
-        waits = [moment - due[order_id] for order_id, moment in self.issued_at(run) if order_id in due]
+    def order_to_license_seconds(self, posted: Result, *, book: Book) -> list[float]:
+        """From the moment an order's first POST was due to its license's being recorded; one clock for both."""
+        due: dict[str, float] = {}
+        for number, at in zip(posted.numbers, posted.due_at, strict=True):
+            order_id = book.order_id(number)
+            due[order_id] = min(at, due.get(order_id, at))
+        waits = [moment - due[order_id] for order_id, moment in self.issued_at(book.run) if order_id in due]
         if len(waits) != len(due):
             raise BenchmarkError(f"{len(due)} orders were posted, {len(waits)} have a license.")
         return waits

@@ -20,7 +20,7 @@ from multiprocessing.synchronize import Barrier
 import uvloop
 
 from benchmarks.errors import BenchmarkError
-from benchmarks.orders import OrderBook
+from benchmarks.orders import Book
 
 PROCESSES = 2
 OPEN_LOOP_CONNECTIONS = 64  # per process
@@ -29,13 +29,13 @@ READY_SECONDS = 120.0
 
 @dataclass(frozen=True, kw_only=True)
 class Load:
-    """What to send. ``rate=None``: closed loop. ``numbers``: which orders of the book, in this order; ``None`` = all.
+    """What to send. ``rate=None``: closed loop. ``numbers``: its deliveries, in this order; ``None`` = all.
 
     ``seconds`` bounds the run; what has not been sent by then is not sent. ``is_repeating``: begin again with the first
     request when all are sent, for a server that does not remember them.
     """
 
-    book: OrderBook
+    book: Book
     port: int
     clients: int = 1
     rate: float | None = None
@@ -46,7 +46,7 @@ class Load:
 
 @dataclass(kw_only=True)
 class Result:
-    """One entry per answer: order number, seconds it took, and the wall-clock time it was due."""
+    """One entry per answer: number of the delivery, seconds it took, and the wall-clock time it was due."""
 
     numbers: list[int] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
@@ -114,7 +114,7 @@ def _merged(results: Sequence[Result]) -> Result:
 def _child(load: Load, index: int, count: int, barrier: Barrier, sender: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for our parent, who then ends us
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    numbers = list(load.numbers if load.numbers is not None else range(load.book.count))[index::count]
+    numbers = list(load.numbers if load.numbers is not None else range(load.book.deliveries))[index::count]
     requests = [(number, load.book.request(number)) for number in numbers]
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         sender.send(runner.run(_Generator(load, requests, index=index, count=count).run(barrier)))

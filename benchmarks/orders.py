@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from licensing_integration.sandbox.fastspring import Buyer, FastSpringShop, delivery, sign
 
@@ -18,6 +18,27 @@ BODY_BYTES: Final = 10_000
 ATTRIBUTES: Final = {"cryptlex_product_id": "benchmark-product", "cryptlex_license_template_id": "benchmark-template"}
 
 _EVENT_ID, _ORDER_ID, _BUYER = "EVB" + "E" * 27, "O" * 22, "buyer-" + "B" * 16
+
+
+class Book(Protocol):
+    """Orders to post, under one ``run`` name. An order is one delivery or several, and becomes one license."""
+
+    @property
+    def run(self) -> str: ...
+
+    @property
+    def count(self) -> int:
+        """How many orders."""
+
+    @property
+    def deliveries(self) -> int:
+        """How many requests."""
+
+    def order_id(self, number: int) -> str:
+        """The purchase a delivery speaks of."""
+
+    def request(self, number: int) -> bytes:
+        """The whole HTTP request of a delivery."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,11 +53,14 @@ class OrderBook:
     count: int
     buyers: int | None = None
 
+    @property
+    def deliveries(self) -> int:
+        return self.count
+
     def order_id(self, number: int) -> str:
         return f"{self.run}{number:014d}"
 
     def request(self, number: int) -> bytes:
-        """The whole HTTP request that delivers this order."""
         buyer = number % self.buyers if self.buyers else number
         body = (
             self.template.replace(_EVENT_ID.encode(), f"EVB{self.run}{number:019d}".encode())

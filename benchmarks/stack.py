@@ -24,6 +24,7 @@ from benchmarks.database import Database
 from benchmarks.errors import BenchmarkError
 from benchmarks.orders import SECRET
 from benchmarks.processes import Child, cpu_seconds_of, own_cpu_seconds
+from benchmarks.stripe_orders import SECRET as STRIPE_SECRET
 from project.embedded_postgres import EmbeddedPostgres
 
 TOKEN = "benchmark-token"
@@ -173,7 +174,9 @@ class Stack:
             "DJANGO_SETTINGS_MODULE": settings or "project.settings",
             "SECRET_KEY": "only-for-benchmarks-" + "x" * 50,
             "DATABASE_URL": self._postgres.url,
+            "STORES": "fastspring,stripe",
             "FASTSPRING_WEBHOOK_SECRET": SECRET,
+            "STRIPE_WEBHOOK_SECRET": STRIPE_SECRET,
             "CRYPTLEX_ACCESS_TOKEN": TOKEN,
             "CRYPTLEX_WEB_API_BASE_URL": sandbox_url or "http://127.0.0.1:9",
             "CRYPTLEX_REQUEST_LIMIT": "0",

@@ -15,13 +15,16 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning
 
-from licensing_integration.conf import LicenseServerConfig, StoreConfig, license_servers, stores
+from licensing_integration.conf import LicenseServerConfig, StoreConfig, license_servers, order_page, stores
 from licensing_integration.license_servers.registry import BACKENDS
 from licensing_integration.stores.registry import ADAPTERS
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,49}")
 SHORTEST_SECRET_KEY = 32
 SHORTEST_WEBHOOK_SECRET = 16
+SHORTEST_ORDER_PAGE_SECRET = 32
+MAIL_ADDRESS = re.compile(r"[^@\s<>]+@[^@\s<>]+\.[^@\s<>]+")
+UNMAPPED = ("wait", "ignore", "default")
 TEST_EVENTS = ("hold", "apply")
 ADOPT = ("auto", "always")
 
@@ -66,7 +69,17 @@ def _store(store: StoreConfig) -> Iterator[CheckMessage]:
         )
     if store.test_events not in TEST_EVENTS:
         yield Error(f"{prefix}_TEST_EVENTS is {store.test_events!r}.", hint="Write hold or apply.", id=_id("E", 8))
-    if bool(store.api_username) != bool(store.api_password):
+    if store.unmapped not in UNMAPPED:
+        yield Error(f"{prefix}_UNMAPPED is {store.unmapped!r}.", hint=f"Write {', '.join(UNMAPPED)}.", id=_id("E", 20))
+    if store.unmapped == "default" and not any(server.default_product_id for server in license_servers().values()):
+        yield Error(
+            f"{prefix}_UNMAPPED is 'default', but no license server has a default product.",
+            hint="Set the license server's …_PRODUCT_ID (CRYPTLEX_PRODUCT_ID), or write wait.",
+            id=_id("E", 21),
+        )
+    adapter = ADAPTERS.get(store.adapter)
+    is_username_needed = adapter is not None and adapter.api_needs_username and bool(store.api_password)
+    if (store.api_username and not store.api_password) or (is_username_needed and not store.api_username):
         yield Error(
             f"Store {store.name!r} has half of its API credentials.",
             hint=f"Set both {prefix}_API_USERNAME and {prefix}_API_PASSWORD, or neither.",
@@ -101,6 +114,12 @@ def _license_server(server: LicenseServerConfig) -> Iterator[CheckMessage]:
         )
     if server.adopt not in ADOPT:
         yield Error(f"{prefix}_ADOPT is {server.adopt!r}.", hint="Write auto or always.", id=_id("E", 11))
+    if server.default_product_id and not any(store.unmapped == "default" for store in stores().values()):
+        yield Warning(
+            f"{prefix}_PRODUCT_ID is set, but no store gives unmapped products the default license.",
+            hint="Set the store's …_UNMAPPED=default where every sale is to get that product, or remove the variable.",
+            id=_id("W", 20),
+        )
     if not server.access_token:
         yield Warning(
             f"License server {server.name!r} has no access token, so no license can be issued there.",
@@ -157,6 +176,36 @@ def check_security(**kwargs: object) -> Iterable[CheckMessage]:
         )
 
 
+def check_order_page(**kwargs: object) -> Iterable[CheckMessage]:
+    page = order_page()
+    if page.secrets and min(map(len, page.secrets)) < SHORTEST_ORDER_PAGE_SECRET:
+        yield Warning(
+            f"ORDER_PAGE_SECRET has a secret of fewer than {SHORTEST_ORDER_PAGE_SECRET} characters.",
+            hint="Whoever guesses it can read license keys. Use a long random one, here and in your shop.",
+            id=_id("W", 30),
+        )
+    if page.support and not (MAIL_ADDRESS.fullmatch(page.support) or _is_web_address(page.support)):
+        yield Error(
+            f"ORDER_PAGE_SUPPORT is {page.support!r}, which is neither a mail address nor a web address.",
+            hint="Write something like help@example.com or https://example.com/help",
+            id=_id("E", 30),
+        )
+    if page.base_url and not _is_web_address(page.base_url):
+        yield Error(
+            f"ORDER_PAGE_BASE_URL is {page.base_url!r}, which is no web address.",
+            hint="Write the address of this service, like https://licensing.example.com",
+            id=_id("E", 31),
+        )
+
+
+def _is_web_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname)
+
+
 def _is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
@@ -174,4 +223,4 @@ def _id(level: str, number: int) -> str:
     return f"licensing_integration.{level}{number:03}"
 
 
-ALL = (check_names, check_stores, check_license_servers, check_database, check_security)
+ALL = (check_names, check_stores, check_license_servers, check_database, check_security, check_order_page)

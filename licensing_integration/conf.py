@@ -17,7 +17,9 @@ NO_SECRET = Secret("")
 class StoreConfig:
     """A configured store. ``name`` is in its webhook address, ``adapter`` the slug of the code that reads it.
 
-    No ``webhook_secrets``: the endpoint is closed. ``test_events``: ``hold`` or ``apply``.
+    No ``webhook_secrets``: the endpoint is closed. ``test_events``: ``hold`` or ``apply``. ``api_password`` opens the
+    store's own API, with ``api_username`` where the store has one. ``unmapped``: what becomes of a product that neither
+    a mapping nor an attribute maps: ``wait``, ``ignore``, or ``default`` (the license server's default product).
     """
 
     name: str
@@ -27,6 +29,7 @@ class StoreConfig:
     api_username: str = ""
     api_password: Secret = NO_SECRET
     api_base_url: str = ""
+    unmapped: str = "wait"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +37,8 @@ class LicenseServerConfig:
     """A configured license server.
 
     At most ``request_limit`` calls start within any ``request_window_seconds``, all workers together; 0 is no limit.
-    ``adopt``: ``auto`` looks for a license somebody else may have made when there is reason to, ``always`` every time.
+    ``default_product_id`` is for stores that say so (``unmapped``). ``adopt``: ``auto`` looks for a license somebody else may have made when there is reason to, ``always`` every time.
+    ``uuid``: the account of a LicenseSpring server, as store attributes name it; empty: any.
     """
 
     name: str
@@ -44,6 +48,25 @@ class LicenseServerConfig:
     request_limit: int = 50
     request_window_seconds: float = 5.0
     adopt: str = "auto"
+    default_product_id: str = ""
+    uuid: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderPageConfig:
+    """The page on which customers see their keys.
+
+    No ``secrets``: no token opens a page. ``support``: a mail address or a web address. ``days``: how long after the
+    purchase keys are shown. ``rate``: such as ``60/min``, for each client address and for each order.
+    """
+
+    is_on: bool
+    secrets: tuple[Secret, ...]
+    name: str
+    support: str
+    base_url: str
+    days: int
+    rate: str
 
 
 def stores() -> Mapping[str, StoreConfig]:
@@ -69,6 +92,24 @@ def license_server(name: str) -> LicenseServerConfig | None:
 def webhook_max_bytes() -> int:
     """The largest delivery we read."""
     return int(settings.WEBHOOK_MAX_BYTES)
+
+
+def order_page() -> OrderPageConfig:
+    """The page on which customers see their keys."""
+    return OrderPageConfig(
+        is_on=settings.ORDER_PAGES,
+        secrets=tuple(Secret(secret) for secret in settings.ORDER_PAGE_SECRET),
+        name=settings.ORDER_PAGE_NAME,
+        support=settings.ORDER_PAGE_SUPPORT,
+        base_url=settings.ORDER_PAGE_BASE_URL,
+        days=settings.ORDER_PAGE_DAYS,
+        rate=settings.ORDER_PAGE_RATE,
+    )
+
+
+def trusts_forwarded_for() -> bool:
+    """Whether the last address in ``X-Forwarded-For`` was written by a proxy of ours."""
+    return bool(settings.TRUST_FORWARDED_FOR)
 
 
 def apply_lease_seconds() -> float:

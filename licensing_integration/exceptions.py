@@ -35,9 +35,13 @@ class LicensingIntegrationError(Exception):
 
 
 class DeliveryRejected(LicensingIntegrationError):
-    """A delivery we refuse to store; ``status`` is the HTTP status of the answer."""
+    """A delivery we refuse to store; ``status`` is the HTTP status of the answer.
+
+    ``reason``: the ``RejectionReason`` under which it is counted for the operator; empty: it is not.
+    """
 
     status = 400
+    reason: str = ""
 
 
 class UnknownStore(DeliveryRejected):
@@ -46,18 +50,27 @@ class UnknownStore(DeliveryRejected):
 
 class StoreDisabled(DeliveryRejected):
     status = 503
+    reason = "no_secret"
 
 
 class LengthRequired(DeliveryRejected):
     status = 411
+    reason = "no_length"
 
 
 class DeliveryTooLarge(DeliveryRejected):
     status = 413
+    reason = "too_large"
 
 
 class InvalidSignature(DeliveryRejected):
+    """The message may tell the details of the delivery; ``reason`` is all that is kept of it."""
+
     status = 403
+
+    def __init__(self, message: str, *, reason: str = "bad_signature") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class PayloadError(LicensingIntegrationError):

@@ -12,7 +12,7 @@ import logging
 import re
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -53,9 +53,14 @@ _CODE_MEMBERS = ("code", "error_code")
 _MASKED = (
     (re.compile(r"[^\s@<>\"'(),;:]+@[^\s@<>\"'(),;:]+"), "•••@•••"),  # e-mail address
     (re.compile(r"\beyJ[\w-]+(?:\.[\w-]+)*"), "•••"),  # JSON web token
+    (re.compile(r"\b(?:[rs]k|cs)_(?:live|test)_\w+"), "•••"),  # Stripe's API keys, and ids that open an order page
     (re.compile(r"\b[A-Z0-9]{4,}(?:-[A-Z0-9]{4,}){2,}\b"), "•••"),  # license key; ids are lower-case and stay readable
 )
 _RESET_FORMATS = ("%m/%d/%Y %H:%M:%S", "%m/%d/%Y %I:%M:%S %p", "%Y-%m-%d %H:%M:%S %Z", "%Y/%m/%d %H:%M:%S")
+
+
+Query = Mapping[str, str | int | Sequence[str]]
+"""Query parameters by name; one with several values is sent once for each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +116,7 @@ class RemoteSession:
         method: str,
         path: str,
         *,
-        params: Mapping[str, str | int] | None = None,
+        params: Query | None = None,
         json: object = None,
         ids: Mapping[str, str] | None = None,
     ) -> Answer:
@@ -138,9 +143,7 @@ class RemoteSession:
         """Close the pooled connections."""
         self._session.close()
 
-    def _send(
-        self, call: _Call, url: str, *, params: Mapping[str, str | int] | None, json: object
-    ) -> requests.Response:
+    def _send(self, call: _Call, url: str, *, params: Query | None, json: object) -> requests.Response:
         timeout = _clip_timeout(self._timeout, remaining=_remaining_seconds(call))
         started = time.monotonic()
         try:
@@ -312,6 +315,11 @@ def _server_words(response: requests.Response) -> tuple[str, str]:
         body = body[0]
     if not isinstance(body, dict):
         return (mask(body), "") if isinstance(body, str) else ("", "")
+    if isinstance(body.get("error"), dict):  # {"error": {"message": …, "code": …}}
+        body = body["error"]
+    errors = body.get("errors")
+    if isinstance(errors, list) and errors and isinstance(errors[0], dict):  # the values beside may be the customer's
+        body = errors[0]
     return mask(_sentence(body)), mask(_first_text(body, _CODE_MEMBERS))
 
 

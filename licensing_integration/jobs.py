@@ -18,6 +18,7 @@ PROCESS_EVENTS = "licensing_integration.process_events"
 APPLY_LINKS = "licensing_integration.apply_links"
 PLAN_PURCHASES = "licensing_integration.plan_purchases"
 SWEEP = "licensing_integration.sweep"
+CATCH_UP = "licensing_integration.catch_up"
 
 QUEUE = "default"
 

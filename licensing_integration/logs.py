@@ -21,11 +21,14 @@ _REDACTIONS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\b(?:[A-F0-9]{6}-){5}[A-F0-9]{6}\b", re.IGNORECASE), "[license key]"),
     (re.compile(r"(?i)[\w.+%'-]+?(?:@|%40)[\w-]+(?:\.[\w-]+)+"), "[e-mail]"),
     (re.compile(r"(?i)(://[^/\s:@]*:)[^/\s@]+@"), r"\1[redacted]@"),
+    # An order's page: the id may be all it takes to see the keys, else it is the token.
+    (re.compile(r"(/orders/[\w-]+/)[^/\s?\"']+"), r"\1[order]"),
+    (re.compile(r"(?i)([?&]token=)[^&\s\"']+"), r"\1[redacted]"),
 )
 
 
 def redact(text: str) -> str:
-    """``text`` without bearer tokens, license keys, e-mail addresses and passwords in URLs."""
+    """``text`` without tokens, license keys, e-mail addresses, passwords in URLs and addresses of orders' pages."""
     for pattern, replacement in _REDACTIONS:
         text = pattern.sub(replacement, text)
     return text

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from procrastinate import JobContext
 from procrastinate.contrib.django import app
 
 from licensing_integration import jobs
 from licensing_integration.services import pipeline
 from licensing_integration.services.apply import apply_links
+from licensing_integration.services.catch_up import catch_up_stores
 from licensing_integration.services.sweep import sweep
 
 
@@ -30,3 +32,9 @@ def plan_purchases_task(purchase_ids: list[int]) -> None:
 @app.task(name=jobs.SWEEP, queue=jobs.QUEUE, queueing_lock=jobs.SWEEP)
 def sweep_task(timestamp: int) -> None:
     sweep()
+
+
+@app.periodic(cron="17 * * * *", periodic_id="catch_up")
+@app.task(name=jobs.CATCH_UP, queue=jobs.QUEUE, queueing_lock=jobs.CATCH_UP, pass_context=True)
+def catch_up_task(context: JobContext, timestamp: int) -> None:
+    catch_up_stores(should_stop=context.should_abort)

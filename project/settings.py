@@ -8,6 +8,7 @@ it at once.
 from __future__ import annotations
 
 import contextlib
+import re
 import secrets
 from pathlib import Path
 from typing import Any
@@ -107,8 +108,9 @@ def _store(name: str, adapter: str) -> dict[str, Any]:
         "webhook_secrets": _secrets(f"{prefix}_WEBHOOK_SECRET"),
         "test_events": env.str(f"{prefix}_TEST_EVENTS", default="hold"),
         "api_username": env.str(f"{prefix}_API_USERNAME", default=""),
-        "api_password": _secret(f"{prefix}_API_PASSWORD"),
+        "api_password": _secret(f"{prefix}_API_PASSWORD") or _secret(f"{prefix}_API_KEY"),
         "api_base_url": env.str(f"{prefix}_API_BASE_URL", default=""),
+        "unmapped": env.str(f"{prefix}_UNMAPPED", default="wait"),
     }
 
 
@@ -123,6 +125,8 @@ def _license_server(name: str, backend: str) -> dict[str, Any]:
         "request_limit": _whole_number(f"{prefix}_REQUEST_LIMIT", default=50),
         "request_window_seconds": _number(f"{prefix}_REQUEST_WINDOW_SECONDS", default=5.0, least=0.001),
         "adopt": env.str(f"{prefix}_ADOPT", default="auto"),
+        "default_product_id": env.str(f"{prefix}_PRODUCT_ID", default=""),
+        "uuid": env.str(f"{prefix}_UUID", default=""),
     }
 
 
@@ -232,6 +236,26 @@ LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_I18N = True
 USE_TZ = True
+
+# -- The page on which customers see their keys ------------------------------------------------------------------------
+ORDER_PAGES = _flag("ORDER_PAGES", default=True)
+ORDER_PAGE_SECRET = _secrets("ORDER_PAGE_SECRET")
+ORDER_PAGE_NAME: str = env.str("ORDER_PAGE_NAME", default="").strip()
+ORDER_PAGE_SUPPORT: str = env.str("ORDER_PAGE_SUPPORT", default="").strip()
+ORDER_PAGE_BASE_URL: str = env.str("ORDER_PAGE_BASE_URL", default="").strip()
+ORDER_PAGE_DAYS = _whole_number("ORDER_PAGE_DAYS", default=30, least=1)
+ORDER_PAGE_RATE: str = env.str("ORDER_PAGE_RATE", default="60/min").replace(" ", "")
+if not re.fullmatch(r"[1-9][0-9]{0,5}/(sec|min|hour|day)", ORDER_PAGE_RATE):
+    raise ImproperlyConfigured(f"ORDER_PAGE_RATE must be like 60/min (or sec, hour, day), not {ORDER_PAGE_RATE!r}.")
+# Whose requests are counted together: the proxy in front wrote the last address in X-Forwarded-For.
+TRUST_FORWARDED_FOR = _flag("TRUST_FORWARDED_FOR", default=BEHIND_HTTPS_PROXY)
+# Counting the requests for these pages must cost less than answering them, so each process counts in its own memory;
+# docs/order-page.md weighs it against the other caches. Apart from "default", which requests must not be able to flush.
+_MEMORY = "django.core.cache.backends.locmem.LocMemCache"
+CACHES = {
+    "default": {"BACKEND": _MEMORY},
+    "order_page": {"BACKEND": _MEMORY, "LOCATION": "order_page", "OPTIONS": {"MAX_ENTRIES": 20_000}},
+}
 
 # -- Static files: collected and fingerprinted in the image, found where they lie in a working copy --------------------
 STATIC_URL = "static/"

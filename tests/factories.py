@@ -84,6 +84,14 @@ class WebhookEventFactory(DjangoModelFactory):
     processed_at = factory.LazyFunction(timezone.now)
 
 
+class RejectedDeliveryFactory(DjangoModelFactory):
+    class Meta:
+        model = models.RejectedDelivery
+
+    store = "fastspring"
+    reason = "wrong_signature"
+
+
 class PurchaseFactory(DjangoModelFactory):
     """A paid order; with ``is_subscription=True`` an active subscription, paid for another month."""
 

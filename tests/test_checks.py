@@ -118,6 +118,33 @@ def test_a_public_system_needs_https_and_no_debug_pages(settings: Settings) -> N
     assert _found() == {}
 
 
+@pytest.mark.parametrize(
+    ("changes", "check_id", "says"),
+    [
+        ({"ORDER_PAGE_SECRET": ("x" * 40, "short-secret")}, "W030", "fewer than 32"),
+        ({"ORDER_PAGE_SUPPORT": "call us"}, "E030", "help@example.com"),
+        ({"ORDER_PAGE_SUPPORT": "javascript:alert(1)"}, "E030", "web address"),
+        ({"ORDER_PAGE_BASE_URL": "licensing.example.com"}, "E031", "https://"),
+        ({"ORDER_PAGE_BASE_URL": "https://["}, "E031", "https://"),
+    ],
+)
+def test_mistakes_in_the_order_page(settings: Settings, changes: dict[str, Any], check_id: str, says: str) -> None:
+    for name, value in changes.items():
+        setattr(settings, name, value)
+    found = _found()
+    assert list(found) == [f"licensing_integration.{check_id}"]
+    assert says in found[f"licensing_integration.{check_id}"]
+    assert "short-secret" not in str(found)
+
+
+@pytest.mark.parametrize("support", ["", "help@acme.example", "https://acme.example/help"])
+def test_a_right_order_page(settings: Settings, support: str) -> None:
+    settings.ORDER_PAGE_SECRET = ("x" * 32,)
+    settings.ORDER_PAGE_SUPPORT = support
+    settings.ORDER_PAGE_BASE_URL = "https://licensing.example.com"
+    assert _found() == {}
+
+
 def test_no_finding_shows_a_secret(settings: Settings) -> None:
     settings.STORES = [STORE | {"webhook_secrets": ("tiny",), "api_password": "pass-word", "adapter": "no-such"}]
     settings.LICENSE_SERVERS = [SERVER | {"base_url": "http://example.com"}]

@@ -91,6 +91,13 @@ def test_a_call_sends_what_it_is_given_and_decodes_the_answer(
     assert request.headers["content-type"] == "application/json"
 
 
+def test_a_parameter_with_several_values_is_sent_once_for_each(
+    server: Server, connect: Callable[..., RemoteSession]
+) -> None:
+    connect().request("GET", "/v1/events", params={"types[]": ["a", "b"], "limit": 9})
+    assert server.requests[0].query == "types%5B%5D=a&types%5B%5D=b&limit=9"
+
+
 def test_a_call_without_body_sends_none(server: Server, connect: Callable[..., RemoteSession]) -> None:
     connect().request("POST", "/v3/licenses/{id}/renew", ids={"id": "x"})
     (request,) = server.requests
@@ -197,6 +204,11 @@ def test_another_refusal_is_permanent_and_quotes_the_server(
     assert "Taken!" in str(error)
 
 
+def test_a_code_inside_an_error_object_is_found(server: Server, connect: Callable[..., RemoteSession]) -> None:
+    server.outcome = Reply(status=404, body=b'{"error": {"code": "resource_missing", "message": "No such thing."}}')
+    assert failure_of(connect()).code == "resource_missing"
+
+
 def test_a_redirect_is_not_followed(server: Server, connect: Callable[..., RemoteSession]) -> None:
     server.outcome = Reply(status=302, headers=(("Location", f"{server.base_url}/elsewhere"),))
     error = failure_of(connect(), "GET")
@@ -210,6 +222,7 @@ def test_a_redirect_is_not_followed(server: Server, connect: Callable[..., Remot
     [
         (b'{"detail": "No."}', "No."),
         (b'{"message": null, "error": "No."}', "No."),
+        (b'{"error": {"message": "No.", "type": "odd"}}', 'says: "No."'),
         (b'{"email": ["Enter a valid address."]}', "Enter a valid address."),
         (b'{"errors": [{"message": "No."}]}', "No."),
         (b'["No."]', "No."),
@@ -378,6 +391,13 @@ def test_nothing_confidential_enters_messages_tracebacks_or_logs(
     text = "".join([*texts, *traceback.format_exception(error), caplog.text])
     for secret in (EMAIL, quote(EMAIL), TOKEN, KEY, "eyJ"):
         assert secret not in text.replace("ey: ", "")
+
+
+@pytest.mark.parametrize("secret", ["rk_live_51aB", "sk_test_9_xY", "cs_test_a1gGAyUtx7", "cs_live_b1"])
+def test_keys_of_stripe_and_ids_that_open_an_order_page_are_masked(secret: str) -> None:
+    assert mask(f"No such checkout.session: '{secret}'; sub_1oWtMP stays") == (
+        "No such checkout.session: '•••'; sub_1oWtMP stays"
+    )
 
 
 def test_ids_stay_readable_when_a_sentence_is_masked() -> None:

@@ -60,6 +60,10 @@ def test_a_line_has_time_level_logger_message_and_what_the_caller_adds(log: Log)
         ("GET /v3/users?email=jane%40example.com&page=1", "GET /v3/users?email=[e-mail]&page=1"),
         ("postgresql://user:pass-word@db/name", "postgresql://user:[redacted]@db/name"),
         ("order FS-2026-11 of store main", "order FS-2026-11 of store main"),
+        ("Not Found: /orders/main/cs_live_a1b2", "Not Found: /orders/main/[order]"),
+        ("Not Found: /orders/eu-1/-Wx_Rh7/", "Not Found: /orders/eu-1/[order]/"),
+        ('"GET /orders/main/x1/?look=2&token=0a1b HTTP"', '"GET /orders/main/[order]/?look=2&token=[redacted] HTTP"'),
+        ("GET /orders/x1 and /orders/", "GET /orders/x1 and /orders/"),
     ],
 )
 def test_redaction(text: str, safe: str) -> None:

@@ -138,6 +138,11 @@ def test_a_secret_is_taken_verbatim_whatever_it_begins_with() -> None:
         ({"SECRET_KEY": ""}, "Set SECRET_KEY"),
         ({"SECRET_KEY_FILE": "/somewhere"}, "not both"),
         ({"CRYPTLEX_ACCESS_TOKEN_FILE": "/no/such/file"}, "cannot read /no/such/file"),
+        ({"ORDER_PAGES": "maybe"}, "ORDER_PAGES"),
+        ({"ORDER_PAGE_DAYS": "0"}, "ORDER_PAGE_DAYS must be at least 1"),
+        ({"ORDER_PAGE_RATE": "often"}, "like 60/min"),
+        ({"ORDER_PAGE_RATE": "0/min"}, "like 60/min"),
+        ({"ORDER_PAGE_RATE": "5/month"}, "like 60/min"),
         ({"LOG_FORMAT": "xml"}, "LOG_FORMAT"),
         ({"LOG_LEVEL": "LOUD"}, "LOG_LEVEL"),
     ],
@@ -177,6 +182,23 @@ def test_behind_a_proxy_everything_is_https() -> None:
     assert plain["SECURE_PROXY_SSL_HEADER"] is None  # or anybody could claim to have come by HTTPS
     assert secure["SECURE_PROXY_SSL_HEADER"] == ("HTTP_X_FORWARDED_PROTO", "https")
     assert (plain["SECURE_HSTS_SECONDS"], secure["SECURE_HSTS_SECONDS"]) == (0, 3600)
+
+
+def test_the_order_page_has_safe_defaults_and_secrets_that_can_be_rotated(tmp_path: Path) -> None:
+    plain = load()
+    assert plain["ORDER_PAGES"] is True
+    assert plain["ORDER_PAGE_SECRET"] == ()
+    assert (plain["ORDER_PAGE_DAYS"], plain["ORDER_PAGE_RATE"]) == (30, "60/min")
+    assert load({"ORDER_PAGE_SECRET": "new, old"})["ORDER_PAGE_SECRET"] == ("new", "old")
+    (tmp_path / "secret").write_text("new\nold\n")
+    assert load({"ORDER_PAGE_SECRET_FILE": str(tmp_path / "secret")})["ORDER_PAGE_SECRET"] == ("new", "old")
+    assert load({"ORDER_PAGE_RATE": "5 / sec"})["ORDER_PAGE_RATE"] == "5/sec"
+
+
+def test_forwarded_addresses_are_believed_only_behind_a_proxy_unless_told_otherwise() -> None:
+    assert load()["TRUST_FORWARDED_FOR"] is False
+    assert load({"BEHIND_HTTPS_PROXY": "true"})["TRUST_FORWARDED_FOR"] is True
+    assert load({"BEHIND_HTTPS_PROXY": "true", "TRUST_FORWARDED_FOR": "false"})["TRUST_FORWARDED_FOR"] is False
 
 
 def test_public_names_are_added_to_those_of_this_machine() -> None:

@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from licensing_integration.models import LicenseLink, Purchase, WebhookEvent
+from licensing_integration.models import LicenseLink, Purchase, RejectedDelivery, WebhookEvent
 from licensing_integration.services import attention
 
 _ANY: dict[type[Model], Callable[[], Q]] = {
@@ -54,7 +54,15 @@ def _summary(request: HttpRequest) -> list[dict[str, Any]]:
         counts = attention.summarize(attention.concerns_of(model))
         rows = [{"concern": count.concern, "count": count, "url": _list_url(count.concern)} for count in counts]
         sections.append({"title": options.verbose_name_plural, "rows": rows, "any": any(c.number for c in counts)})
+    if request.user.has_perm(f"{RejectedDelivery._meta.app_label}.view_rejecteddelivery"):
+        sections.append(_refused_deliveries())
     return sections
+
+
+def _refused_deliveries() -> dict[str, Any]:
+    url = reverse("admin:licensing_integration_rejecteddelivery_changelist")
+    rows = [{"concern": count.concern, "count": count, "url": url} for count in attention.refused_deliveries()]
+    return {"title": "deliveries", "rows": rows, "any": bool(rows)}
 
 
 def attention_page(request: HttpRequest) -> HttpResponse:

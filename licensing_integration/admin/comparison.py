@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from licensing_integration.domain.licenses import DesiredLicense, LicenseSnapshot
@@ -51,6 +51,7 @@ def compare(link: LicenseLink) -> list[Row]:
         _expiry_row(wanted, reported, origins, has_override=link.override_expires_at is not None),
         *_wanted_only(wanted, origins),
         *rows,
+        *_guide_rows(wanted, reported, origins),
     ]
 
 
@@ -70,7 +71,7 @@ def _row(
         wanted=str(want) if is_said else NOT_SAID,
         reported=_reported(have, reported),
         origin=origins.get(origin_name, "") if is_said else origins.get(name, ""),
-        is_different=is_said and reported is not None and want != have,
+        is_different=is_said and have is not None and want != have,
     )
 
 
@@ -106,8 +107,14 @@ def _expiry_row(
         wanted=words[wanted.expiry],
         reported=_moment(reported.expires_at) if reported else UNKNOWN,
         origin="override" if has_override else origins.get("expiry", ""),
-        is_different=is_dated and reported is not None and reported.expires_at != goal[wanted.expiry],
+        is_different=is_dated and reported is not None and not _is_same_end(goal[wanted.expiry], wanted, reported),
     )
+
+
+def _is_same_end(goal: datetime | None, wanted: DesiredLicense, reported: LicenseSnapshot) -> bool:
+    """A license server that knows no hours of grace has them in its end date."""
+    grace = timedelta(hours=wanted.grace_hours or 0)
+    return reported.expires_at in {goal, goal + grace if goal else None}
 
 
 def _wanted_only(wanted: DesiredLicense, origins: Mapping[str, str]) -> list[Row]:
@@ -118,6 +125,38 @@ def _wanted_only(wanted: DesiredLicense, origins: Mapping[str, str]) -> list[Row
         "Licensed to": (wanted.customer.email or "nobody", _PLAN),
     }
     return [Row(label=label, wanted=text, reported="", origin=origin) for label, (text, origin) in texts.items()]
+
+
+def _guide_rows(wanted: DesiredLicense, reported: LicenseSnapshot | None, origins: Mapping[str, str]) -> list[Row]:
+    """What only some license servers know; shown where it is wanted."""
+    fields = ", ".join(f"{name} = {value}" for name, value in wanted.custom_fields.items())
+    texts = {
+        "License type": (wanted.license_type, "license_type", reported and reported.license_type),
+        "Trial": ("yes" if wanted.is_trial else "", "", reported and ("yes" if reported.is_trial else "no")),
+        "Lasts": (wanted.valid_duration, "valid_duration", ""),
+        "Maintenance": (_maintenance(wanted), "maintenance_duration", ""),
+        "Consumptions": (wanted.max_consumptions, "max_consumptions", ""),
+        "Hours of grace": (wanted.grace_hours, "grace_hours", ""),
+        "Users": (wanted.users, "quantity_mode", reported and reported.users),
+        "Features": (", ".join(wanted.features), "", reported and ", ".join(reported.features)),
+        "Custom fields": (fields, "", ""),
+        "Customer manages it": (_yes_no(wanted.is_customer_manager), "is_customer_manager", ""),
+        "Customer uses it": (_yes_no(wanted.is_customer_user), "is_customer_user", ""),
+        "Noted end": (wanted.end_date_note, "", reported and reported.note),
+    }
+    return [
+        Row(label=label, wanted=str(want), reported=str(have or ""), origin=origins.get(name, "") if name else _PLAN)
+        for label, (want, name, have) in texts.items()
+        if want not in (None, "")
+    ]
+
+
+def _maintenance(wanted: DesiredLicense) -> str:
+    return wanted.maintenance_duration or wanted.maintenance_policy_id or _yes_no(wanted.is_maintained)
+
+
+def _yes_no(value: bool | None) -> str:
+    return "" if value is None else "yes" if value else "no"
 
 
 def _moment(value: datetime | None) -> str:

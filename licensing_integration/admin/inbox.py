@@ -1,4 +1,4 @@
-"""The webhook log: what each store sent, our verdict, what it touched, and replay."""
+"""The webhook log: what each store sent, our verdict, what it touched, and replay. And how much was refused."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from licensing_integration.admin.mixins import NoForm, PageAction, ReadOnlyAdmin
 from licensing_integration.admin.payloads import readable_json
 from licensing_integration.domain.outcomes import EventState
 from licensing_integration.exceptions import ConfigurationProblem
-from licensing_integration.models import HistoryEntry, LicenseLink, WebhookEvent
-from licensing_integration.services import interventions, search
+from licensing_integration.models import HistoryEntry, LicenseLink, RejectedDelivery, WebhookEvent
+from licensing_integration.services import interventions, rejections, search
 from licensing_integration.services.connections import adapter_of
 
 MOST_REPLAYED = 5_000
@@ -228,3 +228,31 @@ def _links_touched(event: WebhookEvent, entries: list[HistoryEntry]) -> list[Lic
     planned = planned.defer("desired", "applied", "observed")[:MOST_TOUCHED]
     links = told | {link.pk: link for link in planned}
     return [links[pk] for pk in sorted(links)]
+
+
+@admin.register(RejectedDelivery)
+class RejectedDeliveryAdmin(ReadOnlyAdmin):
+    list_display = ("last", "store", "why", "count", "first", "what_to_do")
+    ordering = ("-last_at",)
+    sortable_by = ()
+    page_template = "admin/licensing_integration/rejected_delivery.html"
+    empty_sentence = "No delivery has been refused. When one is, it is counted here, and nothing else of it is kept."
+
+    @admin.display(description="last (UTC)")
+    def last(self, row: RejectedDelivery) -> SafeString:
+        return in_utc(row.last_at, seconds=True)
+
+    @admin.display(description="first (UTC)")
+    def first(self, row: RejectedDelivery) -> SafeString:
+        return in_utc(row.first_at, seconds=True)
+
+    @admin.display(description="why")
+    def why(self, row: RejectedDelivery) -> str:
+        return rejections.explain(row).meaning
+
+    @admin.display(description="what to do")
+    def what_to_do(self, row: RejectedDelivery) -> str:
+        return rejections.explain(row).advice
+
+    def page_context(self, request: HttpRequest, row: RejectedDelivery) -> dict[str, Any]:
+        return {"explanation": rejections.explain(row)}

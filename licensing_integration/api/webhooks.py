@@ -12,6 +12,7 @@ from rest_framework.views import APIView
 
 from licensing_integration import conf
 from licensing_integration.exceptions import DeliveryRejected, DeliveryTooLarge, LengthRequired
+from licensing_integration.services import rejections
 from licensing_integration.services.receive import receive
 
 logger = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ class WebhookView(APIView):
             receipt = receive(store, body=_body(request), headers=_headers(request))
         except DeliveryRejected as error:
             logger.warning("delivery rejected: %s", error, extra={"store": store, "status": error.status})
+            rejections.count(store, error)
             return _answer(type(error).__name__, status=error.status)
         except (DatabaseError, InterfaceError):
             logger.exception("delivery not stored: the database is away", extra={"store": store})

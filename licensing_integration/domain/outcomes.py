@@ -13,15 +13,17 @@ class PurchaseKind(StrEnum):
 
 
 class PurchaseStatus(StrEnum):
-    """What the store says of a purchase. Orders use the first four, subscriptions the rest."""
+    """What the store says of a purchase. Orders use the first five, subscriptions all."""
 
     UNKNOWN = "unknown"  # seen only through a later event (a refund that overtook its order)
     PENDING = "pending"
+    PREPARED = "prepared"  # its keys were given out while the store completed it; that it did, we have not heard
     NOT_PAID = "not_paid"  # failed or canceled before anything was paid
     COMPLETED = "completed"
     TRIAL = "trial"
     ACTIVE = "active"
     OVERDUE = "overdue"
+    UNPAID = "unpaid"  # the store gave up collecting, but the subscription has not ended
     PAUSED = "paused"
     CANCELED = "canceled"  # will not renew, still paid for
     ENDED = "ended"
@@ -43,6 +45,22 @@ class QuantityMode(StrEnum):
     ACTIVATIONS = "activations"
     FLOATING = "floating"
     USERS = "users"
+
+
+class LicenseType(StrEnum):
+    """What limits a license. Fixed when it is made."""
+
+    PERPETUAL = "perpetual"
+    TIME_LIMITED = "time-limited"
+    SUBSCRIPTION = "subscription"
+    CONSUMPTION = "consumption"
+
+
+class PolicyPreset(StrEnum):
+    """Whose FastSpring guide says what happens to a license."""
+
+    CRYPTLEX = "cryptlex"
+    LICENSESPRING = "licensespring"
 
 
 class ExpiryMode(StrEnum):
@@ -96,6 +114,21 @@ class EventState(StrEnum):
     MALFORMED = "malformed"  # cannot be read
     HELD = "held"  # a test event, kept apart by setting
     FAILED = "failed"  # our own error; replay after it is mended
+
+
+class RejectionReason(StrEnum):
+    """Why a delivery was refused, so that nothing of it was stored."""
+
+    NO_SECRET = "no_secret"  # none is configured for the store
+    NO_SIGNATURE = "no_signature"
+    UNREADABLE_SIGNATURE = "unreadable_signature"  # there is one, but not of the form the store uses
+    WRONG_SIGNATURE = "wrong_signature"  # no configured secret signs these bytes
+    CHANGED_BODY = "changed_body"  # a configured secret signed other bytes that mean the same
+    OLD_SIGNATURE = "old_signature"  # rightly signed, at a time too far from ours
+    BAD_SIGNATURE = "bad_signature"  # the adapter does not say more
+    NO_LENGTH = "no_length"
+    TOO_LARGE = "too_large"
+    WRONG_HASH = "wrong_hash"  # keys were asked for, with a hash that no configured private key makes
 
 
 class SyncState(StrEnum):

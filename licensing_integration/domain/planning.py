@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from licensing_integration.domain.facts import Customer, ItemFact
+from licensing_integration.domain.desired import ItemContext, desired_license, overridden
+from licensing_integration.domain.facts import ItemFact
 from licensing_integration.domain.licenses import DesiredLicense
 from licensing_integration.domain.outcomes import (
     DisputeAction,
     EndAction,
-    ExpiryMode,
     LicenseState,
     OverdueAction,
     PauseAction,
@@ -20,7 +19,8 @@ from licensing_integration.domain.outcomes import (
     QuantityMode,
     RefundAction,
 )
-from licensing_integration.domain.purchases import MAIN_LINE, PurchaseState, Return
+from licensing_integration.domain.purchases import PurchaseState
+from licensing_integration.domain.refunds import returned_quantity
 from licensing_integration.domain.terms import Policies, Terms
 
 # An activation usually comes in the same delivery as its order, which names the buyer; wait for it this long.
@@ -39,15 +39,6 @@ _REFUND_STATES = {
     RefundAction.IGNORE: LicenseState.ACTIVE,
     RefundAction.ASK: LicenseState.ACTIVE,
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Override:
-    """A staff decision that wins over the plan until ``until``. ``None`` fields leave the plan's value."""
-
-    until: datetime
-    state: LicenseState | None = None
-    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,58 +70,37 @@ class ItemPlan:
     waiting_reason: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class ItemContext:
-    """Everything besides the purchase that planning an item needs.
-
-    ``existing``: unit → its override, for the slots that exist already. ``is_adoptable``: licenses may exist that we
-    did not make. ``vendor_metadata``: what the vendor's own integration would write on the license to find it again;
-    ``metadata``: what else it would write.
-    """
-
-    terms: Terms
-    policies: Policies
-    existing: Mapping[int, Override | None] = field(default_factory=dict)
-    is_adoptable: bool = False
-    vendor_metadata: Mapping[str, str] = field(default_factory=dict)
-    metadata: Mapping[str, str] = field(default_factory=dict)
-
-
-def items_of(state: PurchaseState) -> Mapping[str, ItemFact]:
-    """The items of a purchase by line; a subscription's own product is the line ``main``."""
-    if state.kind is PurchaseKind.ORDER or state.subscription is None:
-        return state.items
-    subscription = state.subscription
-    main = ItemFact(
-        line=MAIN_LINE,
-        product=subscription.product,
-        quantity=subscription.quantity,
-        display=subscription.display,
-        attributes=subscription.attributes,
-        order_id=state.initial_order_id,
-    )
-    return {MAIN_LINE: main, **state.items}
-
-
 def judge(state: PurchaseState, policies: Policies, *, first_seen_at: datetime, now: datetime) -> Standing:
     """What the purchase as a whole entitles to, refunds of single units aside."""
     if state.status is PurchaseStatus.UNKNOWN:
         return Standing(state=LicenseState.ABSENT, reason="The order itself has not arrived yet.", is_waiting=True)
+    if state.status is PurchaseStatus.PREPARED:
+        return _judge_prepared(state, policies, now)
     if state.status in {PurchaseStatus.PENDING, PurchaseStatus.NOT_PAID}:
-        return Standing(state=LicenseState.ABSENT, reason="The order is not paid.")
+        # The buyer has the key of a prepared license, and the order may yet be paid: it is kept, but of no use.
+        unpaid = LicenseState.SUSPENDED if state.is_prepared else LicenseState.ABSENT
+        return Standing(state=unpaid, reason="The order is not paid.")
     if state.status is PurchaseStatus.ENDED and policies.ended_action is not EndAction.LEAVE:
         return Standing(state=_END_STATES[policies.ended_action], reason="The subscription has ended.")
-    if not state.is_confirmed and now < first_seen_at + ORDER_WAIT:
+    if state.is_waiting_for_payment:
+        return Standing(
+            state=LicenseState.ABSENT, reason="No payment for the subscription has arrived yet.", is_waiting=True
+        )
+    if not state.is_confirmed and not state.is_prepared and now < first_seen_at + ORDER_WAIT:
         return Standing(
             state=LicenseState.ABSENT,
             reason="Activated; waiting for its order.",
             review_at=first_seen_at + ORDER_WAIT,
             is_waiting=True,
         )
+    if state.has_lost_dispute and policies.dispute_action is DisputeAction.SUSPEND:
+        return Standing(state=LicenseState.REVOKED, reason="The buyer's bank took the payment back.")
     if state.has_open_dispute and policies.dispute_action is DisputeAction.SUSPEND:
         return Standing(state=LicenseState.SUSPENDED, reason="The payment is disputed by the buyer's bank.")
     if state.status is PurchaseStatus.PAUSED and policies.paused_action is PauseAction.SUSPEND:
         return Standing(state=LicenseState.SUSPENDED, reason="The subscription is paused.")
+    if state.status is PurchaseStatus.UNPAID and policies.overdue_action is OverdueAction.SUSPEND:
+        return Standing(state=LicenseState.SUSPENDED, reason="The store has given up collecting the payment.")
     if state.status is PurchaseStatus.OVERDUE and policies.overdue_action is OverdueAction.SUSPEND:
         return _judge_overdue(state, policies, now)
     return Standing(state=LicenseState.ACTIVE, reason=_active_reason(state))
@@ -168,40 +138,16 @@ def _is_worth_making(slot: SlotPlan, state: PurchaseState, context: ItemContext)
     return slot.desired.state is not LicenseState.ABSENT
 
 
-def returned_quantity(state: PurchaseState, item: ItemFact) -> int:
-    """How many units of ``item`` were refunded. Of a subscription only the current period's refund counts: a later
-    charge pays for the licenses again, those of the add-ons bought with it included."""
-    order_id = _paying_order_id(state, item)
-    alike = [other for other in items_of(state).values() if other.product == item.product]
-    lines = sorted((i for i in alike if _paying_order_id(state, i) == order_id), key=lambda i: (len(i.line), i.line))
-    refunds = [refund for refund in state.returns.values() if refund.order_id == order_id]
-    # A refund names products, not lines: where a product stands on several lines, the last line gives back first.
-    elsewhere = sum(other.quantity for other in lines[lines.index(item) + 1 :]) if len(lines) > 1 else 0
-    returned = sum(_returned_units(refund, item, lines, state.subscription_id) for refund in refunds)
-    return min(item.quantity, max(0, returned - elsewhere))
-
-
-def _paying_order_id(state: PurchaseState, item: ItemFact) -> str:
-    is_renewed = item.line == MAIN_LINE or item.order_id in {"", state.initial_order_id}
-    return state.current_order_id if is_renewed else item.order_id
-
-
-def _returned_units(refund: Return, item: ItemFact, lines: Sequence[ItemFact], subscription_id: str) -> int:
-    """Units of ``item``'s product that a refund gave back, on all its ``lines`` together."""
-    bought = sum(line.quantity for line in lines)
-    if refund.is_whole_order:
-        return bought
-    returned = [r for r in refund.lines if r.product == item.product and r.subscription_id in {"", subscription_id}]
-    if len(lines) == 1 and any(line.is_full for line in returned):
-        return bought
-    return sum(r.quantity for r in returned if r.is_full or not _is_money_only(r.amount, r.quantity, item))
-
-
-def _is_money_only(amount: float | None, quantity: int, item: ItemFact) -> bool:
-    """A goodwill amount below the price of the units it names takes no unit back."""
-    if amount is None or not item.subtotal or item.quantity < 1:
-        return False
-    return amount < 0.99 * quantity * item.subtotal / item.quantity
+def _judge_prepared(state: PurchaseState, policies: Policies, now: datetime) -> Standing:
+    """From the first time the store asked: a buyer who lets it ask again does not get more time."""
+    patience_ends = (state.prepared_at or now) + timedelta(hours=policies.prepared_hours)
+    if now >= patience_ends:
+        return Standing(state=LicenseState.SUSPENDED, reason="The order was never completed.")
+    return Standing(
+        state=LicenseState.ACTIVE,
+        reason="The key was given out on the order page; the order is not completed yet.",
+        review_at=patience_ends,
+    )
 
 
 def _judge_overdue(state: PurchaseState, policies: Policies, now: datetime) -> Standing:
@@ -218,14 +164,15 @@ def _judge_overdue(state: PurchaseState, policies: Policies, now: datetime) -> S
 
 
 def _active_reason(state: PurchaseState) -> str:
-    subscription = state.subscription
-    if state.kind is PurchaseKind.ORDER or subscription is None:
+    if state.kind is PurchaseKind.ORDER:
         return "The order is paid."
-    until = f" until {_day(subscription.paid_through)}" if subscription.paid_through else ""
+    paid_through = state.paid_through
+    until = f" until {_day(paid_through)}" if paid_through else ""
     words = {
         PurchaseStatus.TRIAL: f"On trial{until}.",
         PurchaseStatus.CANCELED: f"Canceled; paid{until}.",
         PurchaseStatus.OVERDUE: "The payment is overdue; the policy says only to log it.",
+        PurchaseStatus.UNPAID: "The store has given up collecting the payment; the policy says only to log it.",
         PurchaseStatus.PAUSED: "Paused; the policy says to ignore it.",
         PurchaseStatus.ENDED: "The subscription has ended; the policy says to let the license run out.",
     }
@@ -258,12 +205,12 @@ def _plan_slot(
         reason = "It was refunded."
         if context.policies.refund_action is RefundAction.ASK:
             question = "This license was refunded. Decide: keep it, or override it as suspended or revoked."
-    desired = _desired(state, item, context, license_state=license_state, returned=returned)
+    desired = desired_license(state, item, context, license_state=license_state, returned=returned)
     if unit > wanted or state.status is PurchaseStatus.ENDED:
         desired = replace(desired, is_issuable=False)
     override = context.existing.get(unit)
     if override and now < override.until:
-        desired, reason, question = _overridden(desired, override), f"Set by staff until {_day(override.until)}.", ""
+        desired, reason, question = overridden(desired, override), f"Set by staff until {_day(override.until)}.", ""
     return SlotPlan(unit=unit, desired=desired, reason=reason, question=question)
 
 
@@ -271,64 +218,6 @@ def _is_refunded(terms: Terms, item: ItemFact, unit: int, returned: int) -> bool
     if terms.quantity_mode is QuantityMode.PER_UNIT:
         return unit > item.quantity - returned
     return 0 < item.quantity <= returned
-
-
-def _desired(
-    state: PurchaseState, item: ItemFact, context: ItemContext, *, license_state: LicenseState, returned: int
-) -> DesiredLicense:
-    terms = context.terms
-    expiry, expires_at = _expiry(state, context)
-    paid_for = max(item.quantity - returned, 1) * (terms.activations_per_unit or 1)
-    return DesiredLicense(
-        state=license_state,
-        server=terms.server,
-        product_id=terms.product_id,
-        template_id=terms.template_id,
-        customer=state.customer or Customer(),
-        expiry=expiry,
-        expires_at=expires_at,
-        interval=terms.interval,
-        periods=state.paid_periods if terms.expiry is ExpiryMode.INTERVAL else 1,
-        activations=paid_for if terms.quantity_mode is QuantityMode.ACTIVATIONS else terms.activations_per_unit,
-        floating_clients=paid_for if terms.quantity_mode is QuantityMode.FLOATING else None,
-        entitlement_set_id=terms.entitlement_set_id,
-        max_release_version=terms.max_release_version,
-        vendor_metadata=context.vendor_metadata,
-        metadata=context.metadata,
-    )
-
-
-def _expiry(state: PurchaseState, context: ItemContext) -> tuple[ExpiryMode, datetime | None]:
-    """The expiry to ask for. Where the store told no date, the license template decides until it does; a trial ends
-    on its own date whatever the interval. In interval mode the date only says where to go on after a trial."""
-    mode = context.terms.expiry
-    if mode not in {ExpiryMode.PAID_THROUGH, ExpiryMode.INTERVAL}:
-        return mode, None
-    if mode is ExpiryMode.INTERVAL and state.is_date_outdated:
-        return mode, None
-    expires_at = _paid_through_date(state, context.policies)
-    if mode is ExpiryMode.INTERVAL and (state.status is not PurchaseStatus.TRIAL or expires_at is None):
-        return mode, expires_at
-    return (ExpiryMode.PAID_THROUGH, expires_at) if expires_at else (ExpiryMode.TEMPLATE, None)
-
-
-def _paid_through_date(state: PurchaseState, policies: Policies) -> datetime | None:
-    """The end of what is paid for, with the policy's extra days; never before overdue grace ends, which would be worth
-    nothing if the license ran out first."""
-    if state.subscription is None or state.subscription.paid_through is None:
-        return None
-    expires_at = state.subscription.paid_through + timedelta(days=policies.extra_days)
-    if state.status is PurchaseStatus.OVERDUE and state.overdue_since:
-        expires_at = max(expires_at, state.overdue_since + timedelta(days=policies.overdue_grace_days))
-    return expires_at
-
-
-def _overridden(desired: DesiredLicense, override: Override) -> DesiredLicense:
-    if override.state is not None:
-        desired = replace(desired, state=override.state, is_issuable=True)
-    if override.expires_at is not None:
-        desired = replace(desired, expiry=ExpiryMode.PAID_THROUGH, expires_at=override.expires_at)
-    return desired
 
 
 def _override_ends(context: ItemContext, now: datetime) -> list[datetime]:

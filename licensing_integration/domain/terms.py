@@ -1,45 +1,23 @@
-"""Effective terms: what a product becomes, field by field from the mapping, then from the store's custom attributes.
-
-Each value remembers where it came from, so that the admin can show it. What neither says is left to the license
-template on the server. Attribute names are those of Cryptlex's FastSpring guide and of its integration's code, which
-call the interval differently, so both names count.
-"""
+"""Terms as values: what a product becomes, and what happens to it. ``resolving.py`` puts them together."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from licensing_integration.domain.outcomes import (
     DisputeAction,
     EndAction,
     ExpiryMode,
+    LicenseType,
     OverdueAction,
     PauseAction,
-    PurchaseKind,
+    PolicyPreset,
     QuantityMode,
     RefundAction,
 )
-from licensing_integration.exceptions import InvalidTerm, ProductNotMapped
-
-_DURATION = re.compile(r"P(?=.)(\d+Y)?(\d+M)?(\d+W)?(\d+D)?(T(?=.)(\d+H)?(\d+M)?(\d+S)?)?")
-_RELEASE = re.compile(r"\d+(\.\d+){1,3}")
-_TRUE = frozenset({"true", "yes", "y", "1", "on"})
-_FALSE = frozenset({"false", "no", "n", "0", "off", ""})
-
-_QUANTITY_MODES = {
-    "total_licenses": QuantityMode.PER_UNIT,
-    "allowed_activations": QuantityMode.ACTIVATIONS,
-}
-
-_TEXT_ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
-    "product_id": ("cryptlex_product_id",),
-    "template_id": ("cryptlex_license_template_id",),
-    "entitlement_set_id": ("cryptlex_entitlement_set_id",),
-    "max_release_version": ("cryptlex_max_allowed_release_version",),
-    "interval": ("cryptlex_license_subscription_interval", "cryptlex_subscription_interval"),
-}
+from licensing_integration.domain.servers import ServerKind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +25,8 @@ class Policies:
     """What to do when something happens to a purchase; defaults are the Cryptlex guide's where it has any.
 
     ``extra_days`` are added to the paid-through date: FastSpring gives midnight UTC but charges during that day, and a
-    paying customer must not be locked out in between.
+    paying customer must not be locked out in between. ``prepared_hours``: how long a license whose key was given out on
+    the order page waits for its order to be completed.
     """
 
     extra_days: int = 1
@@ -57,11 +36,34 @@ class Policies:
     paused_action: PauseAction = PauseAction.SUSPEND
     refund_action: RefundAction = RefundAction.SUSPEND
     dispute_action: DisputeAction = DisputeAction.SUSPEND
+    prepared_hours: int = 24
+
+
+_LICENSESPRING_POLICIES: Final = Policies(
+    extra_days=0,
+    overdue_action=OverdueAction.LOG,
+    ended_action=EndAction.SUSPEND,
+    paused_action=PauseAction.IGNORE,
+    refund_action=RefundAction.IGNORE,
+    dispute_action=DisputeAction.IGNORE,
+)
+
+
+def preset_policies(preset: PolicyPreset, *, kind: str) -> Policies:
+    """What a vendor's FastSpring guide does, on a license server of ``kind``.
+
+    LicenseSpring's guide leaves enforcement to expiry and grace. LicenseSpring counts the whole last day as valid;
+    elsewhere the end is a moment, so a day is added.
+    """
+    if preset is PolicyPreset.CRYPTLEX:
+        return Policies()
+    return replace(_LICENSESPRING_POLICIES, extra_days=0 if kind == ServerKind.LICENSESPRING else 1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class MappingTerms:
-    """A product mapping as planning sees it. Empty text and ``None`` mean "not said here"."""
+    """A product mapping as planning sees it. Empty text and ``None`` mean "not said here". The fields from
+    ``max_activations`` on are those of LicenseSpring's guide, see ``Terms``."""
 
     is_license_needed: bool = True
     server: str = ""
@@ -73,12 +75,34 @@ class MappingTerms:
     expiry: ExpiryMode | None = None
     quantity_mode: QuantityMode | None = None
     activations_per_unit: int | None = None
+    max_activations: int | None = None
+    floating_cloud: int | None = None
+    license_type: LicenseType | None = None
+    valid_duration: str = ""
+    is_maintained: bool | None = None
+    maintenance_duration: str = ""
+    maintenance_policy_id: str = ""
+    max_consumptions: int | None = None
+    grace_hours: int | None = None
+    is_customer_manager: bool | None = None
+    is_customer_user: bool | None = None
+    custom_fields: Mapping[str, str] = field(default_factory=dict)
+    feature_code: str = ""
     policies: Policies = field(default_factory=Policies)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Terms:
-    """What one item becomes. ``origins``: field name → where its value came from, in words."""
+    """What one item becomes. ``origins``: field name → where its value came from, in words.
+
+    ``max_activations``: of each license; where the quantity counts in activations it is the quantity instead.
+    ``floating_cloud``: seats of each license that its server hands out. ``license_type`` counts for one-time
+    purchases; a subscription is one whatever it says. ``valid_duration``, ``maintenance_duration``: ``N`` and ``d``,
+    ``w``, ``m`` or ``y``. ``maintenance_policy_id``: for license servers that keep the length in a policy of theirs.
+    ``feature_code``: the item is no license but a feature of another item's license; then nothing else is said.
+    ``preset``: whose policies count where no mapping says otherwise; ``None`` = the store's. ``is_annotated``: trials
+    and announced ends are marked on the license, and its type is said.
+    """
 
     server: str
     product_id: str
@@ -89,110 +113,24 @@ class Terms:
     expiry: ExpiryMode = ExpiryMode.TEMPLATE
     quantity_mode: QuantityMode = QuantityMode.PER_UNIT
     activations_per_unit: int | None = None
+    max_activations: int | None = None
+    floating_cloud: int | None = None
+    license_type: LicenseType | None = None
+    valid_duration: str = ""
+    is_maintained: bool | None = None
+    maintenance_duration: str = ""
+    maintenance_policy_id: str = ""
+    max_consumptions: int | None = None
+    grace_hours: int | None = None
+    is_customer_manager: bool | None = None
+    is_customer_user: bool | None = None
+    custom_fields: Mapping[str, str] = field(default_factory=dict)
+    feature_code: str = ""
+    preset: PolicyPreset | None = None
+    is_annotated: bool = False
     origins: Mapping[str, str] = field(default_factory=dict)
 
 
-def resolve_terms(
-    mapping: MappingTerms | None, attributes: Mapping[str, str], *, kind: PurchaseKind, default_server: str
-) -> Terms | None:
-    """Effective terms of one item, or ``None`` when no license is wanted for it.
-
-    Raises ``ProductNotMapped`` when nothing names a license product, ``InvalidTerm`` when a value means nothing.
-    """
-    given = {name.strip().lower(): value.strip() for name, value in attributes.items()}
-    if mapping is not None and not mapping.is_license_needed:
-        return None
-    if mapping is None and _flag(given, "cryptlex_is_bundle"):
-        return None
-    origins: dict[str, str] = {}
-    texts = {name: _text(mapping, given, name, origins) for name in _TEXT_ATTRIBUTES}
-    if not texts["product_id"]:
-        raise ProductNotMapped(
-            "No product mapping and no attribute cryptlex_product_id says which license this becomes."
-        )
-    _check_duration(texts["interval"], origins.get("interval", ""))
-    _check_release(texts["max_release_version"], origins.get("max_release_version", ""))
-    return Terms(
-        server=(mapping.server if mapping else "") or default_server,
-        expiry=_expiry(mapping, kind, origins),
-        quantity_mode=_quantity_mode(mapping, given, origins),
-        activations_per_unit=mapping.activations_per_unit if mapping else None,
-        origins=origins,
-        **texts,
-    )
-
-
-def resolve_policies(mapping: MappingTerms | None) -> Policies:
-    """The mapping's policies, or the defaults for products mapped by attributes alone."""
-    return mapping.policies if mapping else Policies()
-
-
-def parse_flag(text: str) -> bool:
-    """A boolean in any spelling merchants use. Raises ``InvalidTerm`` for anything else."""
-    lowered = text.strip().lower()
-    if lowered not in _TRUE | _FALSE:
-        raise InvalidTerm(f"'{text[:40]}' is neither true nor false.")
-    return lowered in _TRUE
-
-
-def _flag(given: Mapping[str, str], name: str) -> bool:
-    try:
-        return parse_flag(given.get(name, ""))
-    except InvalidTerm as error:
-        raise InvalidTerm(f"Store attribute {name}: {error}") from error
-
-
-def _text(mapping: MappingTerms | None, given: Mapping[str, str], name: str, origins: dict[str, str]) -> str:
-    mapped: str = getattr(mapping, name) if mapping else ""
-    if mapped:
-        origins[name] = "product mapping"
-        return mapped
-    found = {attribute: given[attribute] for attribute in _TEXT_ATTRIBUTES[name] if given.get(attribute)}
-    if len(set(found.values())) > 1:
-        raise InvalidTerm(f"Store attributes {' and '.join(found)} contradict each other; keep one of them.")
-    for attribute, value in found.items():
-        origins[name] = f"store attribute {attribute}"
-        return value
-    origins[name] = "license template"
-    return ""
-
-
-def _quantity_mode(mapping: MappingTerms | None, given: Mapping[str, str], origins: dict[str, str]) -> QuantityMode:
-    if mapping and mapping.quantity_mode:
-        origins["quantity_mode"] = "product mapping"
-        return mapping.quantity_mode
-    value = given.get("cryptlex_mappings_quantity", "")
-    if not value:
-        origins["quantity_mode"] = "default"
-        return QuantityMode.PER_UNIT
-    mode = _QUANTITY_MODES.get(value.lower())
-    if mode is None:
-        raise InvalidTerm(
-            f"Store attribute cryptlex_mappings_quantity is '{value[:40]}'; "
-            "it must be total_licenses or allowed_activations."
-        )
-    origins["quantity_mode"] = "store attribute cryptlex_mappings_quantity"
-    return mode
-
-
-def _expiry(mapping: MappingTerms | None, kind: PurchaseKind, origins: dict[str, str]) -> ExpiryMode:
-    wanted = mapping.expiry if mapping else None
-    origins["expiry"] = "product mapping" if wanted else "default"
-    if kind is PurchaseKind.SUBSCRIPTION:
-        return wanted or ExpiryMode.PAID_THROUGH
-    # A one-time purchase has no paid-through date and is never renewed: its template decides, unless it is perpetual.
-    return ExpiryMode.PERPETUAL if wanted is ExpiryMode.PERPETUAL else ExpiryMode.TEMPLATE
-
-
-def _check_duration(value: str, origin: str) -> None:
-    if value and not _DURATION.fullmatch(value):
-        raise InvalidTerm(
-            f"The interval from the {origin} is '{value[:40]}'; write an ISO 8601 duration such as P1M or P1Y."
-        )
-
-
-def _check_release(value: str, origin: str) -> None:
-    if value and not _RELEASE.fullmatch(value):
-        raise InvalidTerm(
-            f"The highest release from the {origin} is '{value[:40]}'; write digits such as 2.0 or 2.1.0."
-        )
+def resolve_policies(mapping: MappingTerms | None, *, defaults: Policies) -> Policies:
+    """The mapping's policies, or the store's for products mapped by attributes alone."""
+    return mapping.policies if mapping else defaults

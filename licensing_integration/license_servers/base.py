@@ -31,7 +31,7 @@ class Convergence:
 
 
 class LicenseServerBackend(Protocol):
-    """Every method but ``check_access`` and ``dashboard_url`` may raise ``TransientRemoteError``,
+    """Every method but ``check_access``, ``unsupported`` and ``dashboard_url`` may raise ``TransientRemoteError``,
     ``PermanentRemoteError``, ``CredentialsRejected``."""
 
     def find(self, *, slot: str, desired: DesiredLicense) -> Sequence[LicenseSnapshot]:
@@ -47,6 +47,11 @@ class LicenseServerBackend(Protocol):
 
     def issue(self, desired: DesiredLicense, *, slot: str, user_id: str) -> LicenseSnapshot:
         """Create the license with everything it needs in one call. Not repeatable: the caller looks first."""
+        ...
+
+    def unsupported(self, desired: DesiredLicense) -> Sequence[str]:
+        """Sentences on what of ``desired`` this license server has no equivalent for, asked for after ``issue``;
+        ``converge`` tells them in its notes by itself. Makes no call."""
         ...
 
     def converge(

@@ -8,6 +8,7 @@ from typing import Protocol
 from licensing_integration.exceptions import ConfigurationProblem
 from licensing_integration.license_servers.base import LicenseServerBackend
 from licensing_integration.license_servers.cryptlex.backend import CryptlexBackend
+from licensing_integration.license_servers.licensespring.backend import LicenseSpringBackend
 
 
 class BackendFactory(Protocol):
@@ -30,9 +31,11 @@ class BackendFactory(Protocol):
 
 BACKENDS: Mapping[str, BackendFactory] = {
     "cryptlex": CryptlexBackend,
+    "licensespring": LicenseSpringBackend,
 }
 LABELS: Mapping[str, str] = {
     "cryptlex": "Cryptlex",
+    "licensespring": "LicenseSpring",
 }
 
 

@@ -2,9 +2,9 @@
 
 from licensing_integration.models.catalog import MappingVersion, ProductMapping
 from licensing_integration.models.history import HistoryEntry
-from licensing_integration.models.inbox import WebhookEvent
+from licensing_integration.models.inbox import RejectedDelivery, WebhookEvent
 from licensing_integration.models.licenses import LicenseLink, LicensingUser, RequestBudget
-from licensing_integration.models.purchases import Purchase, PurchaseAlias, PurchaseItem
+from licensing_integration.models.purchases import Purchase, PurchaseAlias, PurchaseItem, StoreCustomer
 
 __all__ = [
     "HistoryEntry",
@@ -15,6 +15,8 @@ __all__ = [
     "Purchase",
     "PurchaseAlias",
     "PurchaseItem",
+    "RejectedDelivery",
     "RequestBudget",
+    "StoreCustomer",
     "WebhookEvent",
 ]

@@ -12,6 +12,7 @@ from licensing_integration.domain.outcomes import (
     DisputeAction,
     EndAction,
     ExpiryMode,
+    LicenseType,
     OverdueAction,
     PauseAction,
     QuantityMode,
@@ -56,15 +57,75 @@ class ProductMapping(models.Model):
     activations_per_unit = models.PositiveIntegerField(
         null=True, blank=True, validators=[MinValueValidator(1)], help_text="Activations each unit pays for."
     )
-    extra_days = models.PositiveSmallIntegerField(
-        default=Policies.extra_days, help_text="Days added to the paid-through date, for the time a renewal takes."
+    max_activations = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="Devices that may activate each license. A quantity that counts in activations takes its place.",
     )
-    overdue_action = models.CharField(max_length=20, choices=choices(OverdueAction), default=Policies.overdue_action)
-    overdue_grace_days = models.PositiveSmallIntegerField(default=Policies.overdue_grace_days)
-    ended_action = models.CharField(max_length=20, choices=choices(EndAction), default=Policies.ended_action)
-    paused_action = models.CharField(max_length=20, choices=choices(PauseAction), default=Policies.paused_action)
-    refund_action = models.CharField(max_length=20, choices=choices(RefundAction), default=Policies.refund_action)
-    dispute_action = models.CharField(max_length=20, choices=choices(DisputeAction), default=Policies.dispute_action)
+    floating_cloud = models.PositiveIntegerField(
+        "floating cloud seats",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="Simultaneous users of each license, counted by the license server. A quantity that counts in "
+        "floating seats takes its place.",
+    )
+    license_type = models.CharField(
+        max_length=20,
+        choices=choices(LicenseType),
+        blank=True,
+        help_text="Of one-time purchases. A subscription becomes a subscription license whatever this says.",
+    )
+    valid_duration = models.CharField(
+        max_length=10,
+        blank=True,
+        help_text="How long a time-limited license lasts from its first activation: a number and d, w, m or y.",
+    )
+    is_maintained = models.BooleanField("maintenance", null=True, blank=True)
+    maintenance_duration = models.CharField(
+        max_length=10, blank=True, help_text="A number and d, w, m or y. For a LicenseSpring."
+    )
+    maintenance_policy_id = models.CharField(
+        max_length=256, blank=True, help_text="The policy that holds the length of maintenance. For a Cryptlex."
+    )
+    max_consumptions = models.PositiveIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1)], help_text="Of a consumption license."
+    )
+    grace_hours = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Hours a subscription's license stays valid after its end."
+    )
+    is_customer_manager = models.BooleanField("customer is license manager", null=True, blank=True)
+    is_customer_user = models.BooleanField("customer is user", null=True, blank=True)
+    custom_fields = models.JSONField(default=dict, blank=True)
+    feature_code = models.CharField(
+        max_length=256,
+        blank=True,
+        help_text="The product is no license but this feature of the license it is bought for.",
+    )
+    extra_days = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        help_text="Days added to the paid-through date, for the time a renewal takes. Empty: the store's default.",
+    )
+    overdue_action = models.CharField(
+        max_length=20, choices=choices(OverdueAction), blank=True, help_text="Empty: the store's default."
+    )
+    overdue_grace_days = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="Days from the first notice to suspension. Empty: the store's default."
+    )
+    ended_action = models.CharField(
+        max_length=20, choices=choices(EndAction), blank=True, help_text="Empty: the store's default."
+    )
+    paused_action = models.CharField(
+        max_length=20, choices=choices(PauseAction), blank=True, help_text="Empty: the store's default."
+    )
+    refund_action = models.CharField(
+        max_length=20, choices=choices(RefundAction), blank=True, help_text="Empty: the store's default."
+    )
+    dispute_action = models.CharField(
+        max_length=20, choices=choices(DisputeAction), blank=True, help_text="Empty: the store's default."
+    )
     notes = models.TextField(blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
@@ -78,8 +139,8 @@ class ProductMapping(models.Model):
     def __str__(self) -> str:
         return f"{self.store}: {self.store_product}"
 
-    def to_terms(self) -> MappingTerms:
-        """The mapping as planning sees it."""
+    def to_terms(self, *, defaults: Policies | None = None) -> MappingTerms:
+        """The mapping as planning sees it. ``defaults``: the policies for what the mapping leaves open."""
         return MappingTerms(
             is_license_needed=self.is_license_needed,
             server=self.server,
@@ -91,15 +152,34 @@ class ProductMapping(models.Model):
             expiry=ExpiryMode(self.expiry) if self.expiry else None,
             quantity_mode=QuantityMode(self.quantity_mode) if self.quantity_mode else None,
             activations_per_unit=self.activations_per_unit,
-            policies=Policies(
-                extra_days=self.extra_days,
-                overdue_action=OverdueAction(self.overdue_action),
-                overdue_grace_days=self.overdue_grace_days,
-                ended_action=EndAction(self.ended_action),
-                paused_action=PauseAction(self.paused_action),
-                refund_action=RefundAction(self.refund_action),
-                dispute_action=DisputeAction(self.dispute_action),
+            max_activations=self.max_activations,
+            floating_cloud=self.floating_cloud,
+            license_type=LicenseType(self.license_type) if self.license_type else None,
+            valid_duration=self.valid_duration,
+            is_maintained=self.is_maintained,
+            maintenance_duration=self.maintenance_duration,
+            maintenance_policy_id=self.maintenance_policy_id,
+            max_consumptions=self.max_consumptions,
+            grace_hours=self.grace_hours,
+            is_customer_manager=self.is_customer_manager,
+            is_customer_user=self.is_customer_user,
+            custom_fields=self.custom_fields,
+            feature_code=self.feature_code,
+            policies=self._policies(defaults or Policies()),
+        )
+
+    def _policies(self, standard: Policies) -> Policies:
+        return Policies(
+            prepared_hours=standard.prepared_hours,
+            extra_days=standard.extra_days if self.extra_days is None else self.extra_days,
+            overdue_action=OverdueAction(self.overdue_action or standard.overdue_action),
+            overdue_grace_days=(
+                standard.overdue_grace_days if self.overdue_grace_days is None else self.overdue_grace_days
             ),
+            ended_action=EndAction(self.ended_action or standard.ended_action),
+            paused_action=PauseAction(self.paused_action or standard.paused_action),
+            refund_action=RefundAction(self.refund_action or standard.refund_action),
+            dispute_action=DisputeAction(self.dispute_action or standard.dispute_action),
         )
 
 

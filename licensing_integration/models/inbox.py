@@ -1,4 +1,4 @@
-"""The inbox: every event a store sent, as it sent it."""
+"""The inbox: every event a store sent, as it sent it, and how many deliveries were refused."""
 
 from __future__ import annotations
 
@@ -55,3 +55,28 @@ class WebhookEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.event_type or 'unreadable event'} {self.external_id}"
+
+
+class RejectedDelivery(models.Model):
+    """How often deliveries of a store were refused for one reason; a day without any begins the count anew.
+
+    Whoever sends them is unknown, so nothing of what they sent is kept, and one row per store and reason is all there
+    is. ``count`` and ``last_at`` lag behind by some seconds.
+    """
+
+    store = models.CharField(max_length=50)
+    reason = models.CharField(max_length=50)
+    count = models.PositiveBigIntegerField(default=1)
+    first_at = models.DateTimeField(default=timezone.now)
+    last_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        verbose_name = "refused delivery"
+        verbose_name_plural = "refused deliveries"
+        ordering: ClassVar = ["-last_at"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["store", "reason"], name="one_row_per_rejection_reason"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.store}: {self.reason}"

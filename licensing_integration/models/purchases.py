@@ -71,14 +71,34 @@ class PurchaseAlias(models.Model):
         return f"{self.kind} {self.value}"
 
 
+class StoreCustomer(models.Model):
+    """A store's customer who changed name or address: the latest ``CustomerFact`` as JSON, and the event it is from."""
+
+    store = models.CharField(max_length=50)
+    external_id = models.CharField(max_length=200)
+    occurred_at = models.DateTimeField()
+    event_id = models.CharField(max_length=200)
+    fact = models.JSONField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["external_id", "store"], name="one_row_per_customer"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.store} customer {self.external_id}"
+
+
 class PurchaseItem(models.Model):
     """One product in a purchase. ``terms`` are pinned when its slots are first planned: what a license is does not
-    change because somebody edits the mapping later. ``problem`` says why the item waits, empty if it does not."""
+    change because somebody edits the mapping later. ``variant`` is the store's finer id of the product (a Stripe price),
+    empty where it has none. ``problem`` says why the item waits, empty if it does not."""
 
     purchase = models.ForeignKey(Purchase, on_delete=models.CASCADE, related_name="items", db_index=False)
     store = models.CharField(max_length=50)
     line = models.CharField(max_length=450)
     product = models.CharField(max_length=200)
+    variant = models.CharField(max_length=200, blank=True, default="")
     display = models.CharField(max_length=300, blank=True)
     quantity = models.PositiveIntegerField(default=1)
     returned_quantity = models.PositiveIntegerField(default=0)
@@ -100,6 +120,11 @@ class PurchaseItem(models.Model):
                 fields=["store", "product"],
                 name="waiting_items",
                 condition=~models.Q(problem="") | models.Q(terms__isnull=True),
+            ),
+            models.Index(
+                fields=["store", "variant"],
+                name="waiting_variants",
+                condition=~models.Q(variant="") & (~models.Q(problem="") | models.Q(terms__isnull=True)),
             ),
         ]
 

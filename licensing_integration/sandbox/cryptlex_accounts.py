@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from licensing_integration.sandbox.cryptlex_call import (
+    DUPLICATE,
     Call,
     merge_metadata,
     new_metadata,
     refuse_unknown,
     wire_date,
 )
-from licensing_integration.sandbox.cryptlex_errors import DUPLICATE, ApiError, invalid, not_found
 from licensing_integration.sandbox.cryptlex_store import Collection, Record
+from licensing_integration.sandbox.errors import ApiError, invalid, not_found
 from licensing_integration.sandbox.moments import from_wire
 
 MOST_USER_METADATA = 20

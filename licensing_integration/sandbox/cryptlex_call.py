@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
 from licensing_integration.sandbox.cryptlex_catalog import Catalog
-from licensing_integration.sandbox.cryptlex_errors import invalid
 from licensing_integration.sandbox.cryptlex_filters import ListQuery
-from licensing_integration.sandbox.cryptlex_schema import Body
 from licensing_integration.sandbox.cryptlex_store import Collection, CryptlexStore, Record, new_id
+from licensing_integration.sandbox.errors import invalid
 from licensing_integration.sandbox.moments import from_wire, to_wire
+
+DUPLICATE = "DUPLICATE_FIELD_VALUE"  # the only machine code the vendor publishes
 
 
 @dataclass(kw_only=True)
@@ -71,24 +72,6 @@ class Call:
 
     def touch(self, record: Record) -> None:
         record.data["updatedAt"] = self.stamp
-
-
-Handler = Callable[[Call], Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Operation:
-    """One row of the operation table. ``permissions``: any one of them suffices; none = any valid token."""
-
-    method: str
-    path: str
-    handler: Handler
-    permissions: tuple[str, ...] = ()
-    status: int = 200
-    body: Body | None = None
-    filters: Mapping[str, Any] | None = None  # a list operation, with these filters
-    searchable: bool = True
-    is_public: bool = False
 
 
 def merge_metadata(call: Call, current: list[dict[str, Any]], *, most: int) -> list[dict[str, Any]]:

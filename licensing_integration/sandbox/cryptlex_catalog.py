@@ -188,7 +188,7 @@ class Catalog:
     def _oldest_template_id(self) -> str:
         if not len(self._store.templates):
             self.add_template(name="Default")
-        return next(iter(self._store.templates)).id
+        return str(next(iter(self._store.templates)).id)
 
     def _add(self, collection: Any, record_id: str, data: dict[str, Any]) -> dict[str, Any]:
         now = self._clock()

@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
-from urllib.parse import parse_qsl
 
-from licensing_integration.sandbox.cryptlex_errors import invalid
+from licensing_integration.sandbox.errors import invalid
 from licensing_integration.sandbox.moments import from_wire, to_wire
 
 Getter = Callable[[Any, datetime], Any]
@@ -114,17 +113,6 @@ class ListQuery:
     def admits(self, item: Any, *, now: datetime) -> bool:
         """Whether the item fulfils every condition."""
         return all(condition.holds(item, now=now) for condition in self.conditions)
-
-
-def read_pairs(query: str) -> dict[str, str]:
-    """Decoded parameters; 400 if one is given twice."""
-    if not query:
-        return {}
-    pairs = parse_qsl(query, keep_blank_values=True)
-    parameters = dict(pairs)
-    if len(parameters) != len(pairs):
-        raise invalid("Invalid query: a parameter is given twice.")
-    return parameters
 
 
 def parse_query(parameters: Mapping[str, str], *, filters: Mapping[str, Filter], searchable: bool = True) -> ListQuery:

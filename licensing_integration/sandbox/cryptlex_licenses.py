@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from licensing_integration.sandbox.cryptlex_call import (
+    DUPLICATE,
     Call,
     clearable,
     merge_metadata,
@@ -18,9 +19,9 @@ from licensing_integration.sandbox.cryptlex_call import (
     wire_date,
 )
 from licensing_integration.sandbox.cryptlex_catalog import TEMPLATE_DEFAULTS
-from licensing_integration.sandbox.cryptlex_errors import DUPLICATE, ApiError, invalid, not_found
 from licensing_integration.sandbox.cryptlex_store import LicenseRecord, Record
 from licensing_integration.sandbox.cryptlex_terms import first_expiry, first_maintenance_expiry, refresh_perpetual
+from licensing_integration.sandbox.errors import ApiError, invalid, not_found
 
 MOST_METADATA = 50
 

@@ -1,15 +1,13 @@
-"""The operations the emulated Cryptlex API offers, and how a path finds its operation."""
+"""The operations the emulated Cryptlex API offers."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 from licensing_integration.sandbox import cryptlex_accounts as accounts
 from licensing_integration.sandbox import cryptlex_licenses as licenses
 from licensing_integration.sandbox import cryptlex_lists as lists
 from licensing_integration.sandbox import cryptlex_schema as schema
 from licensing_integration.sandbox import cryptlex_terms as terms
-from licensing_integration.sandbox.cryptlex_call import Operation
+from licensing_integration.sandbox.router import Operation
 
 _LICENSE_READ = ("license:read",)
 _LICENSE_WRITE = ("license:write",)
@@ -263,48 +261,3 @@ OPERATIONS: tuple[Operation, ...] = (
 )
 
 ALL_PERMISSIONS = frozenset(permission for operation in OPERATIONS for permission in operation.permissions)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Route:
-    """Where a request goes. ``template`` is empty for an unknown path; ``operation`` is ``None`` for a wrong method."""
-
-    template: str = ""
-    operation: Operation | None = None
-    ids: tuple[str, ...] = ()
-
-
-class Router:
-    """Finds the operation of a path; fixed segments win over ids."""
-
-    def __init__(self, operations: tuple[Operation, ...] = OPERATIONS) -> None:
-        self._exact: dict[str, dict[str, Operation]] = {}
-        self._patterns: dict[int, list[tuple[list[str], str]]] = {}
-        for operation in operations:
-            methods = self._exact.setdefault(operation.path, {})
-            if not methods and "{" in operation.path:
-                segments = operation.path.split("/")
-                self._patterns.setdefault(len(segments), []).append((segments, operation.path))
-            methods[operation.method] = operation
-
-    def find(self, method: str, path: str) -> Route:
-        if "{" not in path and path in self._exact:
-            return Route(template=path, operation=self._exact[path].get(method))
-        segments = path.split("/")
-        for pattern, template in self._patterns.get(len(segments), ()):
-            ids = _match(pattern, segments)
-            if ids is not None:
-                return Route(template=template, operation=self._exact[template].get(method), ids=ids)
-        return Route()
-
-
-def _match(pattern: list[str], segments: list[str]) -> tuple[str, ...] | None:
-    ids = []
-    for expected, actual in zip(pattern, segments, strict=True):
-        if expected.startswith("{"):
-            if not actual:
-                return None
-            ids.append(actual)
-        elif expected != actual:
-            return None
-    return tuple(ids)

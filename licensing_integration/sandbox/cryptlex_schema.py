@@ -1,54 +1,30 @@
 """Request bodies of the emulated Cryptlex API: members, types and limits.
 
 Source: the published OpenAPI document of the Web API v3, schemas ``*RequestModel``. They are marked as closed there;
-the sandbox takes that literally and refuses unknown members. A check returns what is wrong, or ``None``.
+the sandbox takes that literally and refuses unknown members.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from licensing_integration.sandbox.cryptlex_errors import invalid
+from licensing_integration.sandbox.body_checks import (
+    INT32_MAX,
+    INT64_MAX,
+    Body,
+    Check,
+    boolean,
+    email,
+    integer,
+    list_of,
+    nullable,
+    one_of,
+    text,
+)
 from licensing_integration.sandbox.moments import from_wire, is_interval
 
-Check = Callable[[Any], str | None]
-
-INT32_MAX = 2**31 - 1
-INT64_MAX = 2**63 - 1
-
-_EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 _VERSION = re.compile(r"(\d+(\.\d+){1,3})?")
-
-
-def text(low: int = 0, high: int | None = None) -> Check:
-    """A string of ``low`` to ``high`` characters."""
-
-    def check(value: Any) -> str | None:
-        if not isinstance(value, str):
-            return "must be a string"
-        if len(value) < low or (high is not None and len(value) > high):
-            return f"must have {low} to {high} characters"
-        return None
-
-    return check
-
-
-def integer(low: int, high: int = INT32_MAX) -> Check:
-    """A JSON number without fraction, within the limits; booleans and strings are none."""
-
-    def check(value: Any) -> str | None:
-        if type(value) is not int:
-            return "must be an integer"
-        return None if low <= value <= high else f"must lie between {low} and {high}"
-
-    return check
-
-
-def boolean(value: Any) -> str | None:
-    return None if isinstance(value, bool) else "must be a boolean"
 
 
 def date_time(value: Any) -> str | None:
@@ -59,11 +35,6 @@ def date_time(value: Any) -> str | None:
     return None
 
 
-def email(value: Any) -> str | None:
-    problem = text(1, 256)(value)
-    return problem or (None if _EMAIL.fullmatch(value) else "must be an e-mail address")
-
-
 def interval(value: Any) -> str | None:
     problem = text(0, 256)(value)
     return problem or (None if is_interval(value) else "must be an ISO 8601 duration")
@@ -72,58 +43,6 @@ def interval(value: Any) -> str | None:
 def release_version(value: Any) -> str | None:
     problem = text()(value)
     return problem or (None if _VERSION.fullmatch(value) else "must look like x.x, x.x.x or x.x.x.x")
-
-
-def one_of(*values: str) -> Check:
-    def check(value: Any) -> str | None:
-        return None if value in values else f"must be one of {', '.join(values)}"
-
-    return check
-
-
-def nullable(check: Check) -> Check:
-    return lambda value: None if value is None else check(value)
-
-
-def list_of(check: Check, *, most: int | None = None) -> Check:
-    """A list of at most ``most`` entries, each of which passes ``check``."""
-
-    def check_list(value: Any) -> str | None:
-        if not isinstance(value, list):
-            return "must be an array"
-        if most is not None and len(value) > most:
-            return f"must have at most {most} entries"
-        return next((problem for problem in map(check, value) if problem), None)
-
-    return check_list
-
-
-@dataclass(frozen=True, kw_only=True)
-class Body:
-    """A closed JSON object."""
-
-    members: Mapping[str, Check]
-    required: tuple[str, ...] = ()
-
-    def problem(self, value: Any) -> str | None:
-        """What is wrong with the first wrong member, named; usable as a ``Check`` of nested objects."""
-        if not isinstance(value, dict):
-            return "must be an object"
-        for name, member in value.items():
-            check = self.members.get(name)
-            if check is None:
-                return f"unknown member '{name}'"
-            problem = check(member)
-            if problem:
-                return f"'{name}' {problem}"
-        missing = [name for name in self.required if name not in value]
-        return f"'{missing[0]}' is required" if missing else None
-
-    def validate(self, value: Any) -> None:
-        """Raise a 400 ``ApiError`` that names the member."""
-        problem = self.problem(value)
-        if problem:
-            raise invalid(f"Invalid request body: {problem}.")
 
 
 VIEW_PERMISSIONS = nullable(list_of(one_of("activation", "reseller", "organization", "user"), most=10))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from licensing_integration.sandbox.cryptlex_errors import invalid, not_found
+from licensing_integration.sandbox import records
 from licensing_integration.sandbox.cryptlex_filters import ListQuery
+from licensing_integration.sandbox.errors import invalid
 
 IndexValues = Callable[["Record"], Iterable[str]]
 
@@ -22,19 +23,12 @@ def new_id() -> str:
 
 
 @dataclass(slots=True, eq=False)
-class Record:
-    """A resource. ``data`` is what the API shows, without an embedded user; ``stored_at`` is when it really came."""
+class Record(records.Record):
+    """A resource. ``data`` is what the API shows, without an embedded user."""
 
-    data: dict[str, Any]
-    stored_at: datetime
     user: Record | None = None
     key_pattern: str = ""
     is_made_perpetual: bool = False
-    indexed: list[tuple[str, list[str]]] = field(default_factory=list)
-
-    @property
-    def id(self) -> str:
-        return str(self.data["id"])
 
     @property
     def shown(self) -> dict[str, Any]:
@@ -65,64 +59,20 @@ class LogRecord(Record):
     license_key: str = ""
 
 
-class Collection:
+class Collection(records.Collection[Record]):
     """Resources of one kind in order of creation. ``indexes``: filter name -> the values a record is found under."""
 
     def __init__(self, what: str, *, indexes: Mapping[str, IndexValues] | None = None) -> None:
-        self.what = what
-        self.records: dict[str, Record] = {}
-        self._getters = dict(indexes or {})
-        self._indexes: dict[str, dict[str, dict[str, Record]]] = {name: {} for name in self._getters}
+        super().__init__(what, indexes=indexes)
         self._last_created = ""
         self._is_ordered = True
-
-    def __len__(self) -> int:
-        return len(self.records)
-
-    def __iter__(self) -> Iterator[Record]:
-        return iter(self.records.values())
 
     def add(self, record: Record) -> Record:
         created = record.data["createdAt"]
         # Imported licenses may be older than what is there; only then lists have to be sorted.
         self._is_ordered = self._is_ordered and created >= self._last_created
         self._last_created = created
-        self.records[record.id] = record
-        self.index(record)
-        return record
-
-    def get(self, record_id: str) -> Record:
-        """404 if there is none."""
-        try:
-            return self.records[record_id]
-        except KeyError:
-            raise not_found(self.what) from None
-
-    def require(self, record_id: str, *, member: str) -> Record:
-        """The record a request body refers to; 400 if there is none."""
-        try:
-            return self.records[record_id]
-        except KeyError:
-            raise invalid(f"Invalid request body: '{member}' names no {self.what.lower()}.") from None
-
-    def remove(self, record_id: str) -> Record:
-        record = self.get(record_id)
-        self._unindex(record)
-        del self.records[record_id]
-        return record
-
-    def index(self, record: Record) -> None:
-        """Bring the indexes up to date after a change."""
-        self._unindex(record)
-        for name, getter in self._getters.items():
-            values = list(getter(record))
-            record.indexed.append((name, values))
-            for value in values:
-                self._indexes[name].setdefault(value, {})[record.data["id"]] = record
-
-    def found_by(self, name: str, value: str) -> list[Record]:
-        """The records an index holds under the value."""
-        return list(self._indexes[name].get(value, {}).values())
+        return super().add(record)
 
     def page(
         self,
@@ -156,21 +106,12 @@ class Collection:
                 return sorted(self.found_by(name, wanted), key=_creation)
         return self.records.values() if self._is_ordered else sorted(self.records.values(), key=_creation)
 
-    def _unindex(self, record: Record) -> None:
-        for name, values in record.indexed:
-            for value in values:
-                bucket = self._indexes[name].get(value, {})
-                bucket.pop(record.data["id"], None)
-                if not bucket:
-                    self._indexes[name].pop(value, None)
-        record.indexed.clear()
-
 
 def _creation(record: Record) -> Any:
     return record.data["createdAt"]
 
 
-def _sorted(records: Iterable[Record], sort: tuple[tuple[str, bool], ...]) -> Iterable[Record]:
+def _sorted(found: Iterable[Record], sort: tuple[tuple[str, bool], ...]) -> Iterable[Record]:
     """Stable: the last sort member is applied first; a missing value counts as the smallest."""
     for path, is_descending in reversed(sort):
 
@@ -179,10 +120,10 @@ def _sorted(records: Iterable[Record], sort: tuple[tuple[str, bool], ...]) -> It
             return (value is not None, value)
 
         try:
-            records = sorted(records, key=key, reverse=is_descending)
+            found = sorted(found, key=key, reverse=is_descending)
         except (KeyError, TypeError):
             raise invalid(f"Invalid query: cannot sort by '{path}'.") from None
-    return records
+    return found
 
 
 def _mentions(record: Record, search: str) -> bool:

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from licensing_integration.sandbox.cryptlex_call import Call, clearable, wire_date
-from licensing_integration.sandbox.cryptlex_errors import invalid
 from licensing_integration.sandbox.cryptlex_store import LogRecord, Record
+from licensing_integration.sandbox.errors import invalid
 from licensing_integration.sandbox.moments import add_interval, from_wire, to_wire
 
 

@@ -29,6 +29,10 @@ class Buyer:
     last: str = "Lindqvist"
     company: str | None = None
 
+    @property
+    def name(self) -> str:
+        return f"{self.first} {self.last}"
+
     def contact(self) -> dict[str, Any]:
         return {
             "first": self.first,

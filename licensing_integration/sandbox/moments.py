@@ -49,11 +49,12 @@ def add_interval(moment: datetime, interval: str) -> datetime:
     if match is None or not interval:
         raise ValueError("not an ISO 8601 duration")
     parts = {name: int(number or 0) for name, number in match.groupdict().items()}
-    shifted = _add_months(moment, months=12 * parts.pop("years") + parts.pop("months"))
+    shifted = add_months(moment, months=12 * parts.pop("years") + parts.pop("months"))
     return shifted + timedelta(**parts)
 
 
-def _add_months(moment: datetime, *, months: int) -> datetime:
+def add_months(moment: datetime, *, months: int) -> datetime:
+    """So many calendar months later, clamped to the end of the month; ``OverflowError`` beyond the year 9999."""
     year, month_index = divmod(moment.year * 12 + moment.month - 1 + months, 12)
     if year > 9999:
         raise OverflowError("date beyond the year 9999")

@@ -1,8 +1,9 @@
-"""The request budget of an emulated service: so many requests per fixed window and client address."""
+"""The request budget of an emulated service: so many requests per window and client, in fixed or rolling windows."""
 
 from __future__ import annotations
 
 import math
+from collections import deque
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -38,3 +39,25 @@ class RateLimiter:
 
     def forget(self) -> None:
         self._windows.clear()
+
+
+class RollingLimiter:
+    """Counts requests in a window that always ends now; refused requests are not counted."""
+
+    def __init__(self) -> None:
+        self._moments: dict[str, deque[datetime]] = {}
+
+    def spend(self, *, client: str, now: datetime, requests: int, window_seconds: float) -> Budget:
+        """Count one request of the client, unless it is one too many."""
+        window = timedelta(seconds=window_seconds)
+        moments = self._moments.setdefault(client, deque())
+        while moments and moments[0] + window <= now:
+            moments.popleft()
+        is_exceeded = len(moments) >= requests
+        if not is_exceeded:
+            moments.append(now)
+        resets_at = (moments[0] if moments else now) + window
+        return Budget(remaining=requests - len(moments), resets_at=resets_at, is_exceeded=is_exceeded)
+
+    def forget(self) -> None:
+        self._moments.clear()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
-from licensing_integration.sandbox.cryptlex_errors import invalid
+from licensing_integration.sandbox.errors import invalid
 from licensing_integration.sandbox.http_server import HttpRequest, Reply
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
@@ -59,6 +59,17 @@ def read_json(request: HttpRequest) -> Any:
         return _decode(request.body.decode("utf-8"))
     except ValueError:
         raise invalid("Invalid request body: not valid JSON.") from None
+
+
+def read_pairs(query: str) -> dict[str, str]:
+    """Decoded parameters; 400 if one is given twice."""
+    if not query:
+        return {}
+    pairs = parse_qsl(query, keep_blank_values=True)
+    parameters = dict(pairs)
+    if len(parameters) != len(pairs):
+        raise invalid("Invalid query: a parameter is given twice.")
+    return parameters
 
 
 def _parsed(raw: bytes) -> Any:

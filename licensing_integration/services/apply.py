@@ -97,6 +97,7 @@ def _issue(link: LicenseLink, backend: LicenseServerBackend, desired: DesiredLic
     sentence = f"Issued license …{snapshot.key[-6:]} on {link.server}{_until(snapshot)}. {link.reason}"
     if not user_id:
         sentence += " The store gave no e-mail address, so the license belongs to no user."
+    sentence = " ".join([sentence, *backend.unsupported(desired)])
     return _Outcome(
         applied=desired,
         snapshot=snapshot,

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from django.db.models import Model, Q, QuerySet
 
 from licensing_integration.domain.outcomes import EventState, FailureMode, SyncState
-from licensing_integration.models import LicenseLink, Purchase, PurchaseItem, WebhookEvent
+from licensing_integration.models import LicenseLink, Purchase, PurchaseItem, RejectedDelivery, WebhookEvent
+from licensing_integration.services import rejections
 
 # Counting stops here: whether 100 or 90 000 rows wait makes no difference to what a person does next.
 MOST_COUNTED = 100
@@ -149,6 +150,23 @@ def links_needing_attention() -> Q:
 def summarize(concerns: Sequence[Concern]) -> list[Count]:
     """A capped count for each concern; one small query each."""
     return [_count(concern) for concern in concerns]
+
+
+def refused_deliveries() -> list[Count]:
+    """Deliveries refused in the last 24 hours, for each store and reason; one query."""
+    return [_refused(row) for row in rejections.recent()]
+
+
+def _refused(row: RejectedDelivery) -> Count:
+    explanation = rejections.explain(row)
+    concern = Concern(
+        slug=row.reason,
+        label=f"Refused in the last 24 hours: {explanation.meaning} ({row.store})",
+        advice=explanation.advice,
+        model=RejectedDelivery,
+        condition=Q(pk=row.pk),
+    )
+    return Count(concern=concern, number=min(row.count, MOST_COUNTED), is_capped=row.count > MOST_COUNTED)
 
 
 def _count(concern: Concern) -> Count:

@@ -10,11 +10,12 @@ from django.forms.models import model_to_dict
 
 from licensing_integration import conf, jobs
 from licensing_integration.domain.outcomes import PurchaseKind
-from licensing_integration.domain.terms import resolve_terms
+from licensing_integration.domain.resolving import resolve_terms
 from licensing_integration.exceptions import LicensingIntegrationError
 from licensing_integration.http import call_deadline
 from licensing_integration.models import MappingVersion, ProductMapping, PurchaseItem
 from licensing_integration.services.connections import backend_of, server_config
+from licensing_integration.services.terms import known_servers
 
 # A person waits, and so does the web server's thread.
 CHECK_SECONDS = 10.0
@@ -38,8 +39,8 @@ def check_mapping(mapping: ProductMapping) -> list[str]:
     try:
         server = mapping.server or next(iter(conf.license_servers()), "")
         server_config(server)
-        terms = resolve_terms(mapping.to_terms(), {}, kind=PurchaseKind.ORDER, default_server=server)
-        if terms is None:
+        terms = resolve_terms(mapping.to_terms(), {}, kind=PurchaseKind.ORDER, servers=known_servers())
+        if terms is None or terms.feature_code:
             return []
         return list(backend_of(server).check_access()) or _unknown_ids(
             server, product_id=terms.product_id, template_id=terms.template_id
@@ -77,5 +78,6 @@ def _waiting_purchases(mapping: ProductMapping) -> list[int]:
     waiting = ~Q(problem="")
     if mapping.is_license_needed:  # until now it may have said that none is
         waiting |= Q(mapping=mapping, terms__isnull=True)
-    items = PurchaseItem.objects.filter(waiting, store=mapping.store, product=mapping.store_product)
+    product = Q(product=mapping.store_product) | Q(variant=mapping.store_product)
+    items = PurchaseItem.objects.filter(waiting, product, store=mapping.store)
     return list(items.order_by("purchase_id").values_list("purchase_id", flat=True).distinct())

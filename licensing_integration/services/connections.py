@@ -11,7 +11,7 @@ from licensing_integration.license_servers.base import LicenseServerBackend
 from licensing_integration.license_servers.registry import build_backend
 from licensing_integration.services import budget
 from licensing_integration.stores.base import StoreAdapter, StoreApi
-from licensing_integration.stores.registry import build_api, get_adapter
+from licensing_integration.stores.registry import get_adapter
 
 
 def store_config(name: str) -> StoreConfig:
@@ -38,7 +38,7 @@ def adapter_of(store_name: str) -> StoreAdapter:
 def store_api(store_name: str) -> StoreApi | None:
     """Read access to a store's own API, or ``None`` without credentials."""
     config = store_config(store_name)
-    return _build_api(config) if config.api_username else None
+    return _build_api(config) if config.api_password else None
 
 
 def backend_of(server_name: str) -> LicenseServerBackend:
@@ -48,9 +48,10 @@ def backend_of(server_name: str) -> LicenseServerBackend:
 
 @lru_cache(maxsize=8)
 def _build_api(config: StoreConfig) -> StoreApi:
-    return build_api(
-        config.adapter, base_url=config.api_base_url, username=config.api_username, password=config.api_password
-    )
+    build = get_adapter(config.adapter).build_api
+    if build is None:
+        raise ConfigurationProblem(f"Store adapter '{config.adapter}' reads no API; remove its API credentials.")
+    return build(base_url=config.api_base_url, username=config.api_username, password=config.api_password)
 
 
 @lru_cache(maxsize=8)

@@ -10,17 +10,24 @@ from django.db import transaction
 from django.utils import timezone
 
 from licensing_integration import conf, jobs
-from licensing_integration.domain.facts import ItemFact, NoteFact, PurchaseFact, SubscriptionFact
-from licensing_integration.domain.outcomes import EventState, FailureMode, LicenseState, PurchaseStatus
-from licensing_integration.domain.planning import ItemContext, ItemPlan, Override, items_of, plan_item
-from licensing_integration.domain.purchases import PurchaseState, fold, is_stale
-from licensing_integration.domain.terms import (
-    MappingTerms,
-    Terms,
-    resolve_policies,
-    resolve_terms,
+from licensing_integration.domain.desired import ItemContext, Override
+from licensing_integration.domain.facts import (
+    CustomerFact,
+    DisputeFact,
+    ItemFact,
+    NoteFact,
+    OrderFact,
+    PurchaseFact,
+    ReturnFact,
+    SubscriptionFact,
 )
-from licensing_integration.exceptions import ConfigurationProblem
+from licensing_integration.domain.features import Feature, counting_codes
+from licensing_integration.domain.items import first_line, items_of
+from licensing_integration.domain.outcomes import EventState, LicenseState, PurchaseKind, PurchaseStatus
+from licensing_integration.domain.planning import ItemPlan, plan_item
+from licensing_integration.domain.purchases import MAIN_LINE, PurchaseState, fold, is_stale
+from licensing_integration.domain.refunds import unclear_refund
+from licensing_integration.domain.terms import Terms
 from licensing_integration.models import (
     HistoryEntry,
     LicenseLink,
@@ -29,11 +36,15 @@ from licensing_integration.models import (
     PurchaseItem,
     WebhookEvent,
 )
-from licensing_integration.services import history
-from licensing_integration.services.codec import from_json, to_json
-from licensing_integration.services.connections import adapter_of, server_config
+from licensing_integration.services import features, history
+from licensing_integration.services.codec import to_json
+from licensing_integration.services.connections import adapter_of
+from licensing_integration.services.customers import remember_customer, with_known_customer
 from licensing_integration.services.purchases import (
     add_aliases,
+    add_customer_alias,
+    beside,
+    customer_of,
     load_state,
     lock_orders,
     locked_purchases,
@@ -42,13 +53,17 @@ from licensing_integration.services.purchases import (
     take_over_early_refunds,
 )
 from licensing_integration.services.slots import write_slots
-
-# Above this a quantity is more likely a mistake than a purchase; a person decides.
-LARGEST_QUANTITY = 5_000
+from licensing_integration.services.terms import effective_policies, effective_terms, has_moved, mapping_of, mappings_of
 
 NO_DATE = (
     "A renewal was paid, but the store did not say until when. Turn on webhook expansion at the store or configure its "
     "API credentials, then replay the event; until then the licenses keep their end date."
+)
+
+CONTESTED = (
+    "The store described this subscription twice in the same second, and differently. Configure its API key, so that "
+    "the current state is fetched, and replay the latest event; until then the description with the higher event id "
+    "counts."
 )
 
 # An event processed this long after it happened may speak of a license that the vendor's own integration made.
@@ -65,6 +80,7 @@ class _Batch:
     entries: list[HistoryEntry] = field(default_factory=list)
     first_links: list[int] = field(default_factory=list)
     other_links: list[int] = field(default_factory=list)
+    siblings: list[int] = field(default_factory=list)
 
     @property
     def event_id(self) -> int | None:
@@ -87,9 +103,12 @@ def plan_event(event: WebhookEvent, facts: Sequence[PurchaseFact], *, now: datet
         )
         if not taken:
             return []
-        lock_orders(event.store, order_ids_of(facts))
+        uses_aliases = adapter_of(event.store).uses_aliases
+        lock_orders(event.store, order_ids_of(facts, uses_aliases=uses_aliases))
         for fact in sorted(facts, key=_lock_order):
-            for purchase in locked_purchases(event.store, fact):
+            if isinstance(fact, CustomerFact):
+                remember_customer(event.store, fact, event_id=event.external_id)
+            for purchase in locked_purchases(event.store, fact, uses_aliases=uses_aliases):
                 _learn(purchase, fact, event, batch)
         _finish(batch)
     return batch.first_links
@@ -113,40 +132,51 @@ def _lock_order(fact: PurchaseFact) -> tuple[str, str]:
     match fact:
         case SubscriptionFact():
             return ("subscription", fact.subscription_id)
+        case CustomerFact():
+            return ("customer", fact.customer.external_id)
         case NoteFact():
             return (fact.kind.value, fact.purchase_id)
-        case _:
+        case OrderFact() | ReturnFact() | DisputeFact():
             return ("order", fact.order_id)
 
 
 def _finish(batch: _Batch) -> None:
     HistoryEntry.objects.bulk_create(batch.entries)
     jobs.enqueue_links(batch.other_links)
+    jobs.enqueue_purchases(batch.siblings)
 
 
 def _learn(purchase: Purchase, fact: PurchaseFact, event: WebhookEvent, batch: _Batch) -> None:
     before = load_state(purchase)
     after = fold(before, fact, event_id=event.external_id)
+    if adapter_of(event.store).uses_aliases:
+        after = with_known_customer(event.store, after, customer_id=customer_of(fact))
     new_orders = after.order_ids - before.order_ids
-    if new_orders and (isinstance(fact, SubscriptionFact) or batch.has_several_facts):
+    if new_orders and (isinstance(fact, SubscriptionFact) or batch.has_several_facts or after.aliases):
         after = take_over_early_refunds(purchase, after, order_ids=new_orders)
     batch.note(purchase, f"event.{event.event_type}", _sentence(fact, before, after, event))
     store_state(purchase, after)
     purchase.attention = _attention(purchase.attention, fact, after)
     add_aliases(purchase, order_ids=new_orders)
+    if adapter_of(event.store).uses_aliases:
+        add_customer_alias(purchase, fact)
     _plan(purchase, after, batch)
     purchase.save()
 
 
 def _attention(present: str, fact: PurchaseFact, state: PurchaseState) -> str:
     """What a person should look at, after ``fact``."""
-    if state.status is PurchaseStatus.COMPLETED:
+    if isinstance(fact, OrderFact | ReturnFact) and (question := unclear_refund(state)):
+        return question
+    if isinstance(fact, OrderFact) and state.status is PurchaseStatus.COMPLETED:
         return ""
     if state.is_date_outdated:
         return NO_DATE
-    if isinstance(fact, NoteFact) and fact.attention:
+    if state.is_contested:
+        return CONTESTED
+    if isinstance(fact, NoteFact) and fact.attention and state.status is not PurchaseStatus.COMPLETED:
         return fact.attention
-    return "" if present == NO_DATE else present
+    return "" if present in {NO_DATE, CONTESTED} else present
 
 
 def _sentence(fact: PurchaseFact, before: PurchaseState, after: PurchaseState, event: WebhookEvent) -> str:
@@ -161,15 +191,35 @@ def _sentence(fact: PurchaseFact, before: PurchaseState, after: PurchaseState, e
 
 
 def _plan(purchase: Purchase, state: PurchaseState, batch: _Batch) -> None:
-    wanted = items_of(state)
     known = {row.line: row for row in purchase.items.all()} if _may_have_rows(purchase) else {}
+    wanted = _wanted_items(state, known)
     links = _links_by_item(purchase) if any(row.terms for row in known.values()) else {}
-    mappings = _mappings(purchase.store, wanted)
-    rows = {line: known.get(line) or _new_row(purchase, item) for line, item in wanted.items()}
+    mappings = mappings_of(purchase.store, [*wanted.values(), *state.beside.values()])
     before = {line: _row_values(row) for line, row in known.items()}
+    _rename_guessed_row(known, before, wanted)
+    rows = {line: known.get(line) or _new_row(purchase, item) for line, item in wanted.items()}
+    had_problem = {line: row.problem for line, row in rows.items()}
+    terms = {
+        line: _settle_terms(rows[line], item, mapping_of(item, mappings), kind=state.kind)
+        for line, item in wanted.items()
+    }
+    placement = features.place(state, wanted, terms=terms, rows=rows, mappings=mappings)
+    for line, row in rows.items():
+        _note_problem(purchase, row, batch, before=had_problem[line], has_terms=terms[line] is not None)
+    if state.beside and any(had_problem[line] and not rows[line].problem for line in features.lines_of(terms)):
+        # A mapping has made a feature of what waited here; its license may be in another purchase of the order.
+        batch.siblings.extend(beside(purchase, order_ids=state.order_ids))
     plans = {
         line: _plan_row(
-            purchase, state, item, rows[line], mappings.get(item.product), links.get(rows[line].pk, {}), batch
+            purchase,
+            state,
+            item,
+            rows[line],
+            mapping_of(item, mappings),
+            links.get(rows[line].pk, {}),
+            batch,
+            terms=terms[line],
+            bought_for_it=placement.by_line.get(line, ()),
         )
         for line, item in wanted.items()
     }
@@ -185,8 +235,45 @@ def _plan(purchase: Purchase, state: PurchaseState, batch: _Batch) -> None:
     purchase.review_at = min((plan.review_at for plan in plans.values() if plan.review_at), default=None)
 
 
+def _wanted_items(state: PurchaseState, known: Mapping[str, PurchaseItem]) -> Mapping[str, ItemFact]:
+    """The items of a purchase; those that a store's list of subscribed items no longer holds with a quantity of 0."""
+    wanted = items_of(state)
+    if state.subscription is None or not state.subscription.items:
+        return wanted
+    dropped = [row for line, row in known.items() if line not in wanted and line != MAIN_LINE]
+    return {**wanted, **{row.line: _dropped_item(row) for row in dropped}}
+
+
+def _dropped_item(row: PurchaseItem) -> ItemFact:
+    return ItemFact(
+        line=row.line,
+        product=row.product,
+        variant=row.variant,
+        quantity=0,
+        display=row.display,
+        attributes=row.attributes,
+    )
+
+
+def _rename_guessed_row(
+    known: dict[str, PurchaseItem], before: dict[str, list[object]], wanted: Mapping[str, ItemFact]
+) -> None:
+    """The line ``main`` stood for the purchase until its items were told; it becomes the first of them and keeps its
+    licenses."""
+    if MAIN_LINE not in known or MAIN_LINE in wanted or not wanted:
+        return
+    line = first_line(wanted)
+    if line in known:
+        return
+    row = known[line] = known.pop(MAIN_LINE)
+    before[line] = before.pop(MAIN_LINE)
+    row.line = line
+
+
 _ROW_FIELDS = [
+    "line",
     "product",
+    "variant",
     "display",
     "quantity",
     "returned_quantity",
@@ -203,7 +290,9 @@ def _row_values(row: PurchaseItem) -> list[object]:
 
 
 def _new_row(purchase: Purchase, item: ItemFact) -> PurchaseItem:
-    return PurchaseItem(purchase=purchase, store=purchase.store, line=item.line, product=item.product[:200])
+    return PurchaseItem(
+        purchase=purchase, store=purchase.store, line=item.line, product=item.product[:200], variant=item.variant[:200]
+    )
 
 
 def _may_have_rows(purchase: Purchase) -> bool:
@@ -218,15 +307,14 @@ def _links_by_item(purchase: Purchase) -> dict[int, dict[int, LicenseLink]]:
     return links
 
 
-def _mappings(store: str, wanted: Mapping[str, ItemFact]) -> dict[str, ProductMapping]:
-    if not wanted:
-        return {}
-    products = sorted({item.product for item in wanted.values()})
-    return {m.store_product: m for m in ProductMapping.objects.raw(_MAPPINGS, [store, products])}
-
-
-# By hand because it runs for every event: composing it anew was a tenth of all the time planning takes (measured).
-_MAPPINGS = "SELECT * FROM licensing_integration_productmapping WHERE store = %s AND store_product = ANY(%s)"
+def _settle_terms(
+    row: PurchaseItem, item: ItemFact, mapping: ProductMapping | None, *, kind: PurchaseKind
+) -> Terms | None:
+    """The terms that count for an item, and the item's facts on its ``row`` (unsaved)."""
+    is_moved = bool(row.terms) and has_moved(row, item, mapping)
+    row.product, row.variant, row.display = item.product[:200], item.variant[:200], item.display[:300]
+    row.quantity, row.attributes = item.quantity, dict(item.attributes)
+    return effective_terms(row, item, mapping, kind=kind, is_moved=is_moved)
 
 
 def _plan_row(
@@ -237,22 +325,25 @@ def _plan_row(
     mapping: ProductMapping | None,
     links: dict[int, LicenseLink],
     batch: _Batch,
+    *,
+    terms: Terms | None,
+    bought_for_it: Sequence[Feature],
 ) -> ItemPlan:
-    is_moved = bool(row.terms) and row.product != item.product
-    row.product, row.display = item.product[:200], item.display[:300]
-    row.quantity, row.attributes = item.quantity, dict(item.attributes)
-    terms = _effective_terms(purchase, state, item, row, mapping, is_moved=is_moved, batch=batch)
-    if terms is None:
+    if terms is None or terms.feature_code:
         return ItemPlan()
-    mapping_terms = mapping.to_terms() if mapping else None
     adapter = adapter_of(purchase.store)
+    policies = effective_policies(terms, mapping, stores_own=adapter.policies)
+    written, *searched = adapter.reference_keys[state.kind]
+    vendor_id = _vendor_id(purchase, state)
     context = ItemContext(
         terms=terms,
-        policies=resolve_policies(mapping_terms),
+        policies=policies,
         existing={unit: _override_of(link) for unit, link in links.items()},
         is_adoptable=_is_adoptable(purchase, state, terms, batch),
-        vendor_metadata={adapter.reference_keys[state.kind]: purchase.external_id},
+        vendor_metadata={written: vendor_id} if vendor_id else {},
+        searched_metadata=dict.fromkeys(searched, vendor_id) if vendor_id else {},
         metadata={f"{adapter.slug}_driver": item.driver.replace(":", "_", 1)} if item.driver else {},
+        features=counting_codes(state, bought_for_it, policies=policies),
     )
     plan = plan_item(state, item, context, first_seen_at=purchase.first_seen_at, now=batch.now)
     row.returned_quantity = plan.returned_quantity
@@ -261,45 +352,18 @@ def _plan_row(
     return plan
 
 
-def _effective_terms(
-    purchase: Purchase,
-    state: PurchaseState,
-    item: ItemFact,
-    row: PurchaseItem,
-    mapping: ProductMapping | None,
-    *,
-    is_moved: bool,
-    batch: _Batch,
-) -> Terms | None:
-    """The pinned terms of an item, or fresh ones; ``None`` when it gets no license or has to wait."""
-    if row.terms and not is_moved and not row.problem and item.quantity <= LARGEST_QUANTITY:
-        return from_json(row.terms, Terms)
-    active = mapping.to_terms() if mapping and mapping.is_active else None
-    row.mapping = mapping if active else None
-    problem, failure_mode = "", FailureMode.NONE
-    terms = None
-    try:
-        terms = _fresh_terms(active, item, state)
-    except ConfigurationProblem as error:
-        problem, failure_mode = str(error), FailureMode.CONFIG
-    if problem and problem != row.problem:
-        batch.note(purchase, "item.waiting", f"{item.display or item.product} waits: {problem}")
-    elif terms and row.problem:
-        batch.note(purchase, "item.mapped", f"{item.display or item.product} no longer waits.")
-    row.problem, row.failure_mode = problem, failure_mode
-    return terms
+def _note_problem(purchase: Purchase, row: PurchaseItem, batch: _Batch, *, before: str, has_terms: bool) -> None:
+    if row.problem and row.problem != before:
+        batch.note(purchase, "item.waiting", f"{row.display or row.product} waits: {row.problem}")
+    elif has_terms and before and not row.problem:
+        batch.note(purchase, "item.mapped", f"{row.display or row.product} no longer waits.")
 
 
-def _fresh_terms(mapping: MappingTerms | None, item: ItemFact, state: PurchaseState) -> Terms | None:
-    if item.quantity > LARGEST_QUANTITY:
-        raise ConfigurationProblem(
-            f"The quantity is {item.quantity}; above {LARGEST_QUANTITY} a person must confirm it with the store."
-        )
-    default = next(iter(conf.license_servers()), "")
-    terms = resolve_terms(mapping, item.attributes, kind=state.kind, default_server=default)
-    if terms:
-        server_config(terms.server)
-    return terms
+def _vendor_id(purchase: Purchase, state: PurchaseState) -> str:
+    """What the vendor's own integration would write; empty where it has nothing but a placeholder."""
+    if state.kind is PurchaseKind.SUBSCRIPTION:
+        return purchase.external_id
+    return purchase.external_id if state.transaction_id == "" else state.transaction_id or ""
 
 
 def _override_of(link: LicenseLink) -> Override | None:
@@ -321,6 +385,13 @@ def _is_adoptable(purchase: Purchase, state: PurchaseState, terms: Terms, batch:
     began = batch.event.occurred_at if batch.event else None
     if began is None or began < purchase.first_seen_at - FRESH_FOR:
         return True
-    has_seen_its_order = state.customer_is_buyer
-    is_later_period = state.last_paid_sequence > 1 or (state.subscription and (state.subscription.sequence or 1) > 1)
-    return not has_seen_its_order or bool(is_later_period)
+    has_seen_its_order = state.customer_is_buyer or any(charge.is_initial for charge in state.charges.values())
+    return not has_seen_its_order or _is_in_later_period(state)
+
+
+def _is_in_later_period(state: PurchaseState) -> bool:
+    is_numbered_later = state.last_paid_sequence > 1 or (
+        state.subscription is not None and (state.subscription.sequence or 1) > 1
+    )
+    unnumbered = [charge for charge in state.charges.values() if charge.sequence is None and not charge.is_proration]
+    return is_numbered_later or any(not charge.is_initial for charge in unnumbered)

@@ -9,6 +9,7 @@ from django.db import connection
 from django.utils import timezone
 
 from licensing_integration.domain.facts import (
+    CustomerFact,
     DisputeFact,
     NoteFact,
     OrderFact,
@@ -22,6 +23,7 @@ from licensing_integration.models import Purchase, PurchaseAlias
 from licensing_integration.services.codec import from_json, to_json
 
 ORDER_ALIAS = "order"
+CUSTOMER_ALIAS = "customer"
 
 # Inserts or finds the row and locks it until the end of the transaction, in one round trip.
 _UPSERT = """
@@ -45,34 +47,62 @@ def lock_orders(store: str, order_ids: Iterable[str]) -> None:
             cursor.execute("SELECT pg_advisory_xact_lock(n) FROM unnest(%s::bigint[]) AS n", [numbers])
 
 
-def order_ids_of(facts: Sequence[PurchaseFact]) -> set[str]:
-    """Every order the facts name."""
+def order_ids_of(facts: Sequence[PurchaseFact], *, uses_aliases: bool) -> set[str]:
+    """Every order the facts name, and with ``uses_aliases`` every customer."""
     ids: set[str] = set()
     for fact in facts:
         match fact:
-            case OrderFact() | ReturnFact() | DisputeFact():
+            case OrderFact():
+                ids.update({fact.order_id, *fact.aliases})
+            case ReturnFact() | DisputeFact():
                 ids.add(fact.order_id)
             case SubscriptionFact():
-                ids.update({fact.order_id, fact.charge.order_id if fact.charge else ""})
-                ids.update(item.order_id for item in fact.add_ons)
-            case NoteFact():
+                ids.update({fact.order_id, *fact.aliases, *(item.order_id for item in fact.add_ons)})
+                ids.update({fact.charge.order_id, *fact.charge.aliases} if fact.charge else ())
+            case CustomerFact() | NoteFact():
                 pass
+        if uses_aliases:
+            ids.add(customer_of(fact))
     return ids
 
 
-def locked_purchases(store: str, fact: PurchaseFact) -> list[Purchase]:
+def customer_of(fact: PurchaseFact) -> str:
+    """The store's id of the customer a fact names; empty if it names none."""
+    match fact:
+        case OrderFact(customer=customer) | SubscriptionFact(customer=customer) | CustomerFact(customer=customer):
+            return customer.external_id if customer else ""
+        case _:
+            return ""
+
+
+def locked_purchases(store: str, fact: PurchaseFact, *, uses_aliases: bool) -> list[Purchase]:
     """The purchases a fact speaks of, locked; made if the store has not mentioned them before."""
     match fact:
         case OrderFact():
-            return [_upsert(store, PurchaseKind.ORDER, fact.order_id, is_live=fact.is_live)]
+            known = _known_order(store, fact) if uses_aliases else None
+            return [known or _upsert(store, PurchaseKind.ORDER, fact.order_id, is_live=fact.is_live)]
         case SubscriptionFact():
             return [_upsert(store, PurchaseKind.SUBSCRIPTION, fact.subscription_id, is_live=fact.is_live)]
         case NoteFact():
             return [_upsert(store, fact.kind, fact.purchase_id, is_live=fact.is_live)]
+        case CustomerFact():
+            return _locked(_ids_of_customer(store, fact.customer.external_id))
         case ReturnFact() | DisputeFact():
-            known = Purchase.objects.filter(pk__in=_ids_of_order(store, fact.order_id))
-            found = list(known.order_by("id").select_for_update(no_key=True))
+            found = _locked(_ids_of_order(store, fact.order_id))
             return found or [_upsert(store, PurchaseKind.ORDER, fact.order_id, is_live=fact.is_live)]
+
+
+def _locked(purchase_ids: Sequence[int]) -> list[Purchase]:
+    return list(Purchase.objects.filter(pk__in=purchase_ids).order_by("id").select_for_update(no_key=True))
+
+
+def _known_order(store: str, fact: OrderFact) -> Purchase | None:
+    """The order, when it was made under another of its names: a Checkout session and its invoice are one order."""
+    names = [fact.order_id, *fact.aliases]
+    orders = Purchase.objects.filter(store=store, kind=PurchaseKind.ORDER)
+    aliased = PurchaseAlias.objects.filter(store=store, kind=ORDER_ALIAS, value__in=names).values("purchase_id")
+    own, other = orders.filter(external_id__in=names), orders.filter(pk__in=aliased)
+    return next(iter(_locked([row[0] for row in own.values_list("id").union(other.values_list("id"))])), None)
 
 
 def load_state(purchase: Purchase) -> PurchaseState:
@@ -92,12 +122,18 @@ def take_over_early_refunds(purchase: Purchase, state: PurchaseState, *, order_i
     return state
 
 
+def beside(purchase: Purchase, *, order_ids: Iterable[str]) -> list[int]:
+    """The other purchases of these orders of it."""
+    found = {known for order_id in order_ids for known in _ids_of_order(purchase.store, order_id)}
+    return sorted(found - {purchase.pk})
+
+
 def store_state(purchase: Purchase, state: PurchaseState) -> None:
     """Copy a state onto its row (unsaved): the JSON, and the columns that lists and searches read."""
     purchase.state = to_json(state)
     purchase.status = state.status
     purchase.reference = state.reference
-    purchase.paid_through = state.subscription.paid_through if state.subscription else None
+    purchase.paid_through = state.paid_through
     if state.customer:
         purchase.customer_email = state.customer.email
         purchase.customer_name = f"{state.customer.first_name} {state.customer.last_name}".strip()[:300]
@@ -112,6 +148,19 @@ def add_aliases(purchase: Purchase, *, order_ids: Iterable[str]) -> None:
     ]
     if rows:
         PurchaseAlias.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+def add_customer_alias(purchase: Purchase, fact: PurchaseFact) -> None:
+    """The store's id of the customer, by which later changes of the address find the purchase."""
+    customer_id = customer_of(fact)
+    if customer_id and not isinstance(fact, CustomerFact):
+        alias = PurchaseAlias(store=purchase.store, kind=CUSTOMER_ALIAS, value=customer_id, purchase=purchase)
+        PurchaseAlias.objects.bulk_create([alias], ignore_conflicts=True)
+
+
+def _ids_of_customer(store: str, customer_id: str) -> list[int]:
+    aliases = PurchaseAlias.objects.filter(store=store, kind=CUSTOMER_ALIAS, value=customer_id)
+    return list(aliases.values_list("purchase_id", flat=True)) if customer_id else []
 
 
 def _ids_of_order(store: str, order_id: str) -> list[int]:

@@ -1,4 +1,7 @@
-"""receive: store what a store sent and wake a worker, in one statement, before the store gets its 200."""
+"""receive: store what a store sent and wake a worker, in one statement, before the store gets its 200.
+
+What we fetched ourselves goes the same way, see ``services.catch_up``.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from typing import Any
 from django.db import InterfaceError, OperationalError, connection
 
 from licensing_integration import conf, jobs
+from licensing_integration.conf import StoreConfig
 from licensing_integration.domain.outcomes import EventState
 from licensing_integration.exceptions import DeliveryTooLarge, StoreDisabled, UnknownStore
 from licensing_integration.stores.base import Delivery, RawEvent, StoreAdapter
@@ -25,7 +29,7 @@ WITH stored AS (
     INSERT INTO licensing_integration_webhookevent
         (store, external_id, event_type, is_live, occurred_at, received_at, deliveries, body, state, problem, attempts)
     VALUES {rows}
-    ON CONFLICT (store, external_id) DO UPDATE SET deliveries = licensing_integration_webhookevent.deliveries + 1
+    ON CONFLICT (store, external_id) {if_known}
     RETURNING id, state, (xmax = 0) AS is_new
 ), waiting AS (
     SELECT jsonb_agg(id ORDER BY id) AS ids FROM stored WHERE is_new AND state = 'received'
@@ -34,15 +38,17 @@ WITH stored AS (
         ROW(%s, %s, 0, NULL, NULL, jsonb_build_object('event_ids', ids), NULL)
     ]::procrastinate_job_to_defer_v1[]) FROM waiting WHERE ids IS NOT NULL
 )
-SELECT count(*) FILTER (WHERE is_new), count(*), (SELECT count(*) FROM job) FROM stored
+SELECT count(*) FILTER (WHERE is_new), (SELECT count(*) FROM job) FROM stored
 """
+_COUNT_DELIVERY = "DO UPDATE SET deliveries = licensing_integration_webhookevent.deliveries + 1"
+_LEAVE_ALONE = "DO NOTHING"
 # A row of scalars each: arrays with unnest() cost three times the CPU, as the driver quotes their members in Python.
-_ROW = "(%s, %s, %s, %s, %s, statement_timestamp(), 1, %s, %s, %s, 0)"
+_ROW = "(%s, %s, %s, %s, %s, statement_timestamp(), {deliveries}, %s, %s, %s, 0)"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Receipt:
-    """How many events a delivery brought, and how many of them were new."""
+    """How many events there were, and how many of them were new to us."""
 
     events: int
     new: int
@@ -64,12 +70,27 @@ def receive(store_name: str, *, body: bytes, headers: Mapping[str, str]) -> Rece
     adapter = get_adapter(config.adapter)
     delivery = Delivery(body=body, headers=headers)
     adapter.verify(delivery, config.webhook_secrets)
-    events = adapter.split(delivery)
-    states = [_first_state(event, adapter, hold_tests=config.test_events == "hold") for event in events]
-    receipt = _store(store_name, events, states)
+    receipt = store_events(adapter.split(delivery), store=config, adapter=adapter)
     # The webhook log in the database has it all; a line for each would cost a tenth of the time an answer takes.
     logger.debug("delivery stored", extra={"store": store_name, "events": receipt.events, "new": receipt.new})
     return receipt
+
+
+def store_events(
+    events: Sequence[RawEvent], *, store: StoreConfig, adapter: StoreAdapter, are_delivered: bool = True
+) -> Receipt:
+    """Put events into the inbox with their first verdicts and wake a worker for the new ones, in one transaction.
+
+    Within one call no event id comes twice, and there is at least one. ``are_delivered=False``: we fetched them. That
+    counts as no delivery, so an event nobody ever delivered says 0, and a known one stays exactly as it is.
+    """
+    hold_tests = store.test_events == "hold"
+    rows = [_row(store.name, event, _first_state(event, adapter, hold_tests=hold_tests)) for event in events]
+    row = _ROW.format(deliveries=int(are_delivered))
+    if_known = _COUNT_DELIVERY if are_delivered else _LEAVE_ALONE
+    sql = _STORE_AND_WAKE.format(rows=", ".join([row] * len(rows)), if_known=if_known)
+    new = _execute_anyhow(sql, [*chain.from_iterable(rows), jobs.QUEUE, jobs.PROCESS_EVENTS])
+    return Receipt(events=len(rows), new=new)
 
 
 def _first_state(event: RawEvent, adapter: StoreAdapter, *, hold_tests: bool) -> EventState:
@@ -85,10 +106,7 @@ def _first_state(event: RawEvent, adapter: StoreAdapter, *, hold_tests: bool) ->
     return EventState.RECEIVED
 
 
-def _store(store_name: str, events: Sequence[RawEvent], states: Sequence[EventState]) -> Receipt:
-    rows = [_row(store_name, event, state) for event, state in zip(events, states, strict=True)]
-    sql = _STORE_AND_WAKE.format(rows=", ".join([_ROW] * len(rows)))
-    arguments = [*chain.from_iterable(rows), jobs.QUEUE, jobs.PROCESS_EVENTS]
+def _execute_anyhow(sql: str, arguments: Sequence[Any]) -> int:
     # Django would ask a kept connection whether it is alive, one round trip for every delivery. The statement itself
     # tells, and may be repeated: at worst a delivery is counted twice.
     connection.health_check_done = True  # type: ignore[attr-defined]  # the stubs lack it
@@ -112,8 +130,8 @@ def _row(store_name: str, event: RawEvent, state: EventState) -> tuple[Any, ...]
     )
 
 
-def _execute(sql: str, arguments: Sequence[Any]) -> Receipt:
+def _execute(sql: str, arguments: Sequence[Any]) -> int:
     with connection.cursor() as cursor:
         cursor.execute(sql, arguments)
-        new, total, _ = cursor.fetchone()
-    return Receipt(events=total, new=new)
+        new, _ = cursor.fetchone()
+    return int(new)

@@ -14,6 +14,7 @@ _SUPPORT = frozenset(
     f"licensing_integration.{codename}"
     for codename in (
         "view_webhookevent",
+        "view_rejecteddelivery",
         "view_purchase",
         "view_purchaseitem",
         "view_purchasealias",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from django.utils import timezone
+
 from licensing_integration.domain.facts import PurchaseFact
 from licensing_integration.exceptions import MalformedPayload, PayloadError, UnsupportedEvent
 from licensing_integration.models import WebhookEvent
 from licensing_integration.services.connections import adapter_of, store_api
-from licensing_integration.stores.payload import Payload
+from licensing_integration.stores.payload import FETCHED_AT, Payload
 
 
 def translate(event: WebhookEvent) -> tuple[PurchaseFact, ...]:
@@ -21,7 +23,9 @@ def translate(event: WebhookEvent) -> tuple[PurchaseFact, ...]:
         raise _not_translatable(event)
     api = store_api(event.store) if event.fetched is None else None
     if adapter.enrich is not None and api is not None:
-        event.fetched = adapter.enrich(payload, api)
+        # The time before the first request: what was true then or later is in the answers.
+        fetched_at = timezone.now().isoformat()
+        event.fetched = {**adapter.enrich(payload, api), FETCHED_AT: fetched_at}
         event.save(update_fields=["fetched"])
         payload = _payload(event)
     return translator(payload)

@@ -22,6 +22,7 @@ from licensing_integration.exceptions import MalformedPayload
 IDENTIFIER_LENGTH: Final = 200  # characters; no store comes near it, and every id column takes as many
 LARGEST_INTEGER: Final = 2**31 - 1  # what a PostgreSQL integer takes
 LONGEST_KEY: Final = 100
+FETCHED_AT: Final = "fetched_at"  # beside the kinds of fetched objects
 TRUE: Final = frozenset({"true", "yes", "on", "1"})
 FALSE: Final = frozenset({"false", "no", "off", "0"})
 
@@ -131,6 +132,12 @@ class Payload:
         value = objects.get(key) if isinstance(objects, dict) else None
         return None if value is None else self._child(value, f"fetched.{kind}[{key}]")
 
+    @property
+    def fetched_at(self) -> datetime | None:
+        """When ``enrich`` began to fetch, by our clock; ``None`` if it has not."""
+        moment = self._fetched.get(FETCHED_AT)
+        return datetime.fromisoformat(moment) if isinstance(moment, str) else None
+
     # Values under a key: missing means the default, or an error if there is none; unreadable is always an error.
 
     def text(self, key: str, *, default: Default | _Required = _REQUIRED) -> str | Default:
@@ -141,6 +148,10 @@ class Payload:
     ) -> int | Default:
         return self._read(key, lambda child: child.as_integer(minimum=minimum), default)
 
+    def amount(self, key: str, *, default: Default | _Required = _REQUIRED) -> int | Default:
+        """Money in the smallest unit of its currency. 2.2 billion rupiahs are more than ``integer`` takes."""
+        return self._read(key, Payload._whole_number, default)
+
     def number(self, key: str, *, default: Default | _Required = _REQUIRED) -> float | Default:
         return self._read(key, Payload.as_number, default)
 
@@ -150,6 +161,10 @@ class Payload:
     def epoch_ms(self, key: str, *, default: Default | _Required = _REQUIRED) -> datetime | Default:
         """Milliseconds since 1970 as an aware datetime in UTC."""
         return self._read(key, Payload.as_epoch_ms, default)
+
+    def epoch_s(self, key: str, *, default: Default | _Required = _REQUIRED) -> datetime | Default:
+        """Seconds since 1970 as an aware datetime in UTC."""
+        return self._read(key, Payload.as_epoch_s, default)
 
     def identifier(self, *keys: str) -> str:
         """The first of ``keys`` that is there, as somebody's id: never blank, never long. One has to be there."""
@@ -217,6 +232,12 @@ class Payload:
         if not _FIRST_MS <= milliseconds <= _LAST_MS:
             raise self.malformed("not a time in milliseconds")
         return _EPOCH + timedelta(milliseconds=milliseconds)
+
+    def as_epoch_s(self) -> datetime:
+        seconds = self._whole_number()
+        if not _FIRST_MS // 1000 <= seconds <= _LAST_MS // 1000:
+            raise self.malformed("not a time in seconds")
+        return _EPOCH + timedelta(seconds=seconds)
 
     def malformed(self, problem: str) -> MalformedPayload:
         """The error that says ``problem`` of this value."""

@@ -1,21 +1,18 @@
-"""Every store adapter, by slug. A new store is one line here for its adapter and, if it has one, one for its API."""
+"""Every store adapter, by slug. A new store is one line here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
 from licensing_integration.exceptions import ConfigurationProblem
-from licensing_integration.stores import fastspring
-from licensing_integration.stores.base import StoreAdapter, StoreApi
-from licensing_integration.stores.fastspring.enrich import FastSpringApi
+from licensing_integration.stores import fastspring, stripe
+from licensing_integration.stores.base import StoreAdapter
 
 ADAPTERS: Final[Mapping[str, StoreAdapter]] = MappingProxyType(
-    {adapter.slug: adapter for adapter in (fastspring.ADAPTER,)}
+    {adapter.slug: adapter for adapter in (fastspring.ADAPTER, stripe.ADAPTER)}
 )
-
-_APIS: Final[Mapping[str, Callable[..., StoreApi]]] = MappingProxyType({"fastspring": FastSpringApi})
 
 
 def get_adapter(slug: str) -> StoreAdapter:
@@ -27,15 +24,6 @@ def get_adapter(slug: str) -> StoreAdapter:
         raise ConfigurationProblem(
             f"There is no store adapter '{slug}'; the STORES setting may name {known}."
         ) from None
-
-
-def build_api(slug: str, *, username: str, password: str, base_url: str = "") -> StoreApi:
-    """Read access to a store's own API; an empty ``base_url`` is the store's public one."""
-    try:
-        build = _APIS[slug]
-    except KeyError:
-        raise ConfigurationProblem(f"Store adapter '{slug}' reads no API; remove its API credentials.") from None
-    return build(username=username, password=password, base_url=base_url)
 
 
 def adapter_choices() -> list[tuple[str, str]]:

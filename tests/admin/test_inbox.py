@@ -36,6 +36,11 @@ def test_every_verdict_has_words(state: str, support: Client) -> None:
     assert "What to do next" in _page(support, WebhookEventFactory(state=state))
 
 
+def test_an_event_that_was_fetched_says_so(support: Client) -> None:
+    assert "fetched from the store, not delivered so far" in _page(support, WebhookEventFactory(deliveries=0))
+    assert "delivered 1 time<" in _page(support, WebhookEventFactory())
+
+
 def test_the_payload_is_indented(support: Client) -> None:
     event = WebhookEventFactory(body='{"a":{"b":"ü"}}')
     assert "  &quot;a&quot;: {\n    &quot;b&quot;: &quot;ü&quot;" in _page(support, event)

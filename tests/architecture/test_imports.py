@@ -64,7 +64,7 @@ OTHERS: dict[str, set[str]] = {
     "logs": set(),
     "sandbox": set(),
     "http": {"requests", "urllib3"},
-    "stores": {"cattrs", "dateutil", "orjson"},
+    "stores": {"cattrs", "dateutil", "orjson", "stripe"},  # Stripe's own package checks its signatures
     "license_servers": {"cattrs", "dateutil", "orjson"},
     "models": {"django"},
     "services": {"cattrs", "dateutil", "django", "orjson", "procrastinate"},

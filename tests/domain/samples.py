@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from licensing_integration.domain.desired import ItemContext, Override
 from licensing_integration.domain.facts import (
     Charge,
     Customer,
@@ -18,8 +19,9 @@ from licensing_integration.domain.facts import (
     Subscription,
     SubscriptionFact,
 )
+from licensing_integration.domain.items import items_of
 from licensing_integration.domain.outcomes import ExpiryMode, PurchaseKind, PurchaseStatus
-from licensing_integration.domain.planning import ItemContext, ItemPlan, Override, items_of, plan_item
+from licensing_integration.domain.planning import ItemPlan, plan_item
 from licensing_integration.domain.purchases import PurchaseState, fold
 from licensing_integration.domain.terms import Policies, Terms
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from licensing_integration.domain.desired import Override
 from licensing_integration.domain.outcomes import (
     ExpiryMode,
     LicenseState,
@@ -14,7 +15,7 @@ from licensing_integration.domain.outcomes import (
     QuantityMode,
     RefundAction,
 )
-from licensing_integration.domain.planning import ItemPlan, Override
+from licensing_integration.domain.planning import ItemPlan
 from licensing_integration.domain.terms import Policies
 from tests.domain.samples import (
     TERMS,

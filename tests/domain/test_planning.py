@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from licensing_integration.domain.desired import Override
 from licensing_integration.domain.facts import Customer
 from licensing_integration.domain.outcomes import (
     DisputeAction,
@@ -18,7 +19,7 @@ from licensing_integration.domain.outcomes import (
     PurchaseStatus,
     QuantityMode,
 )
-from licensing_integration.domain.planning import ItemPlan, Override
+from licensing_integration.domain.planning import ItemPlan
 from licensing_integration.domain.terms import Policies
 from tests.domain.samples import (
     AVA,

@@ -7,16 +7,13 @@ from dataclasses import replace
 import pytest
 
 from licensing_integration.domain.outcomes import ExpiryMode, PurchaseKind, QuantityMode
-from licensing_integration.domain.terms import (
-    MappingTerms,
-    Policies,
-    Terms,
-    parse_flag,
-    resolve_policies,
-    resolve_terms,
-)
+from licensing_integration.domain.resolving import resolve_terms
+from licensing_integration.domain.servers import Server, Servers
+from licensing_integration.domain.store_attributes import parse_flag
+from licensing_integration.domain.terms import MappingTerms, Policies, Terms, resolve_policies
 from licensing_integration.exceptions import InvalidTerm, ProductNotMapped
 
+SERVERS = Servers((Server(name="cryptlex", kind="cryptlex"),))
 ATTRIBUTES = {"cryptlex_product_id": "attribute-product"}
 FULL_ATTRIBUTES = {
     "cryptlex_product_id": "attribute-product",
@@ -46,9 +43,7 @@ def _resolve(
     *,
     kind: PurchaseKind = PurchaseKind.SUBSCRIPTION,
 ) -> Terms:
-    terms = resolve_terms(
-        mapping, ATTRIBUTES if attributes is None else attributes, kind=kind, default_server="cryptlex"
-    )
+    terms = resolve_terms(mapping, ATTRIBUTES if attributes is None else attributes, kind=kind, servers=SERVERS)
     assert terms is not None
     return terms
 
@@ -79,6 +74,7 @@ def test_what_the_mapping_leaves_empty_comes_from_the_attributes():
         "interval": "store attribute cryptlex_license_subscription_interval",
         "quantity_mode": "store attribute cryptlex_mappings_quantity",
         "expiry": "default",
+        "server": "store attribute cryptlex_product_id",
     }
 
 
@@ -97,12 +93,12 @@ def test_attribute_names_in_capitals_and_padded_values_count():
 @pytest.mark.parametrize("mapping", [None, MappingTerms(), MappingTerms(template_id="t")])
 def test_a_product_nobody_maps_is_said_so(mapping):
     with pytest.raises(ProductNotMapped, match="cryptlex_product_id"):
-        resolve_terms(mapping, {}, kind=PurchaseKind.ORDER, default_server="cryptlex")
+        resolve_terms(mapping, {}, kind=PurchaseKind.ORDER, servers=SERVERS)
 
 
 def test_no_license_needed_is_a_mapping_too():
     mapping = MappingTerms(is_license_needed=False)
-    assert resolve_terms(mapping, FULL_ATTRIBUTES, kind=PurchaseKind.ORDER, default_server="cryptlex") is None
+    assert resolve_terms(mapping, FULL_ATTRIBUTES, kind=PurchaseKind.ORDER, servers=SERVERS) is None
 
 
 # --- bundle markers and flags ----------------------------------------------------------------------------------------
@@ -111,7 +107,7 @@ def test_no_license_needed_is_a_mapping_too():
 @pytest.mark.parametrize("spelling", ["true", "TRUE", " yes ", "Y", "1", "on"])
 def test_a_bundle_marker_gets_no_license_in_any_spelling(spelling):
     attributes = {**ATTRIBUTES, "cryptlex_is_bundle": spelling}
-    assert resolve_terms(None, attributes, kind=PurchaseKind.ORDER, default_server="cryptlex") is None
+    assert resolve_terms(None, attributes, kind=PurchaseKind.ORDER, servers=SERVERS) is None
     assert parse_flag(spelling) is True
 
 
@@ -204,7 +200,8 @@ def test_expiry_fits_the_kind_of_purchase(kind, wanted, expiry):
 # --- policies --------------------------------------------------------------------------------------------------------
 
 
-def test_products_mapped_by_attributes_alone_have_the_guides_policies():
-    assert resolve_policies(None) == Policies()
+def test_products_mapped_by_attributes_alone_have_the_policies_of_their_store():
+    stores_own = Policies(extra_days=3)
+    assert resolve_policies(None, defaults=stores_own) == stores_own
     mine = Policies(extra_days=9)
-    assert resolve_policies(MappingTerms(policies=mine)) == mine
+    assert resolve_policies(MappingTerms(policies=mine), defaults=stores_own) == mine

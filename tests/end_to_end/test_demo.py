@@ -107,7 +107,9 @@ def test_the_demo_tells_a_true_story_and_leaves_nothing_behind(demo: Demo) -> No
     assert demo.process.wait(SECONDS) == 0, demo.output
     assert "Every license ended in the expected state." in demo.output
     assert "EXPECTED" not in demo.output
-    assert demo.output.count("history  Issued license") == 4
+    assert demo.output.count("history  Issued license") == 8
+    for event_type in ("order.completed", "checkout.session.completed", "invoice.payment_failed", "charge.refunded"):
+        assert f"event    {event_type}" in demo.output
     _assert_nothing_is_left(demo)
 
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from licensing_integration.sandbox.cryptlex import CryptlexSandbox
-from licensing_integration.sandbox.cryptlex_operations import Route
 from licensing_integration.sandbox.faults import Fault
 from licensing_integration.sandbox.http_server import HttpRequest, Later, Outcome, Reply
 from licensing_integration.sandbox.rate_limit import Budget
+from licensing_integration.sandbox.router import Route
 
 SLOT = "licensing_integration_slot"
 

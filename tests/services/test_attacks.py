@@ -9,7 +9,8 @@ from django.utils import timezone
 from licensing_integration.domain.outcomes import SyncState
 from licensing_integration.models import LicenseLink, Purchase, PurchaseItem
 from licensing_integration.services.interventions import resync_link
-from licensing_integration.services.plan import LARGEST_QUANTITY, NO_DATE
+from licensing_integration.services.plan import NO_DATE
+from licensing_integration.services.terms import LARGEST_QUANTITY
 from tests.services.conftest import ATTRIBUTES, AVA, only_link, only_purchase
 from tests.services.scenario import map_product, try_again
 

@@ -210,3 +210,13 @@ def test_from_json() -> None:
 def test_readers_return_or_say_where(method: Callable[..., object], value: object) -> None:
     with suppress(MalformedPayload):
         method(read(value), "key")
+
+
+def test_an_amount_may_be_larger_than_an_integer_column_takes() -> None:
+    payload = Payload({"amount": 5_000_000_000, "odd": 1.5})
+    assert payload.amount("amount") == 5_000_000_000
+    assert payload.amount("tip", default=None) is None
+    with pytest.raises(MalformedPayload, match="amount: out of range"):
+        payload.integer("amount")
+    with pytest.raises(MalformedPayload, match="odd: not a whole number"):
+        payload.amount("odd")

@@ -7,7 +7,7 @@ reference in its metadata and is looked for there before it would be created a s
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 from urllib.parse import urlsplit
@@ -25,6 +25,14 @@ from licensing_integration.exceptions import (
 from licensing_integration.license_servers.base import SLOT_METADATA_KEY, Convergence
 from licensing_integration.license_servers.cryptlex.client import CryptlexClient
 from licensing_integration.license_servers.cryptlex.converge import SAME_MOMENT, Converger
+from licensing_integration.license_servers.cryptlex.equivalents import (
+    as_cryptlex,
+    creation_members,
+    missing_equivalents,
+    unknown_feature,
+)
+from licensing_integration.license_servers.cryptlex.features import FeatureCatalog
+from licensing_integration.license_servers.cryptlex.marks import FEATURE_MARK, FEATURE_PREFIX, Mark, entry, marks
 from licensing_integration.license_servers.cryptlex.values import Json, metadata_entries, text, to_snapshot, to_wire
 
 DUPLICATE_CODE: Final = "DUPLICATE_FIELD_VALUE"  # the only error code the vendor publishes
@@ -60,6 +68,7 @@ class CryptlexBackend:
             before_request=before_request,
             on_rate_limited=on_rate_limited,
         )
+        self._features = FeatureCatalog(self._client)
 
     def find(self, *, slot: str, desired: DesiredLicense) -> Sequence[LicenseSnapshot]:
         """See ``LicenseServerBackend.find``. One call when our slot reference is found, else one per vendor key."""
@@ -83,11 +92,20 @@ class CryptlexBackend:
         return self._existing_user(email)
 
     def issue(self, desired: DesiredLicense, *, slot: str, user_id: str) -> LicenseSnapshot:
-        """See ``LicenseServerBackend.issue``. A second call is made only if the server chose another end date."""
-        snapshot = to_snapshot(self._client.create_license(_license_body(desired, slot=slot, user_id=user_id)))
-        if not _has_other_end(snapshot, desired):
-            return snapshot
-        return self._correct_end(snapshot, desired)
+        """See ``LicenseServerBackend.issue``. Further calls are made only if the server chose another end date, and
+        for features."""
+        wanted = as_cryptlex(desired)
+        known = self._features.ids_of(wanted.features)
+        body = _license_body(wanted, slot=slot, user_id=user_id, unknown_features=set(wanted.features) - known.keys())
+        snapshot = to_snapshot(self._client.create_license(body))
+        try:
+            if _has_other_end(snapshot, wanted):
+                snapshot = self._corrected_end(snapshot, wanted)
+            for feature_id in known.values():
+                self._client.create_entitlement(snapshot.license_id, feature_id=feature_id)
+        except (RemoteError, ConfigurationProblem) as error:
+            raise self._unfinished(error) from error
+        return snapshot
 
     def converge(
         self,
@@ -100,8 +118,18 @@ class CryptlexBackend:
     ) -> Convergence:
         """See ``LicenseServerBackend.converge``."""
         return Converger(
-            self._client, observed=observed, applied=applied, desired=desired, user_id=user_id, is_retry=is_retry
+            self._client,
+            self._features,
+            observed=observed,
+            applied=applied,
+            desired=desired,
+            user_id=user_id,
+            is_retry=is_retry,
         ).run()
+
+    def unsupported(self, desired: DesiredLicense) -> Sequence[str]:
+        """See ``LicenseServerBackend.unsupported``. Of features it knows what the last look at them showed."""
+        return [*missing_equivalents(desired), *map(unknown_feature, self._features.seen_missing(desired.features))]
 
     def fetch(self, license_id: str) -> LicenseSnapshot | None:
         """The license now, or ``None`` if the server no longer has it."""
@@ -158,7 +186,7 @@ class CryptlexBackend:
 
     def _made_by_vendor(self, slot: str, *, desired: DesiredLicense) -> list[Json]:
         """By the strongest vendor key that has hits. A license that names another subscription is somebody else's."""
-        keys = _usable_vendor_keys(desired.vendor_metadata)
+        keys = _usable_vendor_keys({**desired.searched_metadata, **desired.vendor_metadata})
         for index, (key, value) in enumerate(keys):
             hits = [
                 hit
@@ -181,25 +209,26 @@ class CryptlexBackend:
             may_have_succeeded=False,
         )
 
-    def _correct_end(self, snapshot: LicenseSnapshot, desired: DesiredLicense) -> LicenseSnapshot:
-        """Which of date and interval wins on creation is undocumented, so the answer is checked.
-
-        The license exists by now: whatever fails here must make the caller look for it and adopt it.
-        """
+    def _corrected_end(self, snapshot: LicenseSnapshot, desired: DesiredLicense) -> LicenseSnapshot:
+        """Which of date and interval wins on creation is undocumented, so the answer is checked."""
         wanted = _wanted_end(desired)
-        try:
-            data = self._client.set_expires_at(snapshot.license_id, expires_at=to_wire(wanted) if wanted else None)
-        except (RemoteError, ConfigurationProblem) as error:
-            raise TransientRemoteError(
-                f"{self._client.name}: the license was created, but its end date could not be corrected. {error}",
-                retry_after=getattr(error, "retry_after", None),
-                may_have_succeeded=True,
-                request_id=getattr(error, "request_id", ""),
-            ) from error
-        return to_snapshot(data)
+        return to_snapshot(
+            self._client.set_expires_at(snapshot.license_id, expires_at=to_wire(wanted) if wanted else None)
+        )
+
+    def _unfinished(self, error: LicensingIntegrationError) -> TransientRemoteError:
+        """The license exists by now: whatever failed must make the caller look for it and adopt it."""
+        return TransientRemoteError(
+            f"{self._client.name}: the license was created, but not all of it could be set. {error}",
+            retry_after=getattr(error, "retry_after", None),
+            may_have_succeeded=True,
+            request_id=getattr(error, "request_id", ""),
+        )
 
 
-def _license_body(desired: DesiredLicense, *, slot: str, user_id: str) -> dict[str, object]:
+def _license_body(
+    desired: DesiredLicense, *, slot: str, user_id: str, unknown_features: Collection[str] = ()
+) -> dict[str, object]:
     """Members left out are inherited from the template; empty ones are left out, except the interval of a perpetual
     license, where an empty text overrides the template's."""
     if desired.state is LicenseState.ABSENT or not desired.product_id.strip() or not slot.strip():
@@ -209,14 +238,15 @@ def _license_body(desired: DesiredLicense, *, slot: str, user_id: str) -> dict[s
         "licenseTemplateId": desired.template_id,
         "userId": user_id,
         "allowedActivations": desired.activations,
-        "allowedFloatingClients": desired.floating_clients,
+        "allowedFloatingClients": None if desired.is_floating_cloud else desired.floating_clients,
         "entitlementSetId": desired.entitlement_set_id,
         "maxAllowedReleaseVersion": desired.max_release_version,
         "suspended": True if desired.state is LicenseState.SUSPENDED else None,
         "revoked": True if desired.state is LicenseState.REVOKED else None,
     }
     given = {name: value for name, value in members.items() if value not in (None, "")}
-    return {**given, **_term_members(desired), "metadata": _metadata(desired, slot=slot)}
+    metadata = _metadata(desired, slot=slot, unknown_features=unknown_features)
+    return {**given, **_term_members(desired), **creation_members(desired), "metadata": metadata}
 
 
 def _term_members(desired: DesiredLicense) -> dict[str, object]:
@@ -234,10 +264,12 @@ def _wanted_end(desired: DesiredLicense) -> datetime | None:
     return desired.expires_at if is_late or desired.expiry is ExpiryMode.PAID_THROUGH else None
 
 
-def _metadata(desired: DesiredLicense, *, slot: str) -> list[dict[str, object]]:
-    """An empty list of permissions shows an entry to administrators only."""
-    entries = {**desired.metadata, **desired.vendor_metadata, SLOT_METADATA_KEY: slot}
-    return [{"key": key, "value": value, "viewPermissions": []} for key, value in entries.items() if key and value]
+def _metadata(desired: DesiredLicense, *, slot: str, unknown_features: Collection[str]) -> list[dict[str, object]]:
+    """An empty list of permissions shows an entry to administrators only. Our own entries win over custom fields."""
+    told = {**desired.metadata, **desired.vendor_metadata, SLOT_METADATA_KEY: slot}
+    features = {f"{FEATURE_PREFIX}{code}": FEATURE_MARK for code in sorted(unknown_features)}
+    own = {key: Mark(value=value) for key, value in told.items() if key and value}
+    return [entry(key, mark) for key, mark in {**marks(desired), **features, **own}.items()]
 
 
 def _has_other_end(snapshot: LicenseSnapshot, desired: DesiredLicense) -> bool:

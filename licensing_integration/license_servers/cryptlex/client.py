@@ -98,6 +98,23 @@ class CryptlexClient:
     def list_templates(self) -> list[Json]:
         return self._pages("/v3/license-templates", filters={})
 
+    def list_features(self) -> list[Json]:
+        """The features of the account; an account has 200 at most."""
+        return self._pages("/v3/features", filters={})
+
+    def list_entitlements(self, license_id: str) -> list[Json]:
+        """The features a license has by itself, not those of its entitlement set."""
+        path = "/v3/licenses/{id}/feature-entitlements"
+        return self._pages(path, filters={}, ids={"id": license_id})
+
+    def create_entitlement(self, license_id: str, *, feature_id: str) -> Json:
+        path = "/v3/licenses/{id}/feature-entitlements"
+        return self._object("POST", path, ids={"id": license_id}, body={"featureId": feature_id})
+
+    def delete_entitlement(self, license_id: str, *, entitlement_id: str) -> None:
+        path = "/v3/licenses/{id}/feature-entitlements/{entitlement}"
+        self._session.request("DELETE", path, ids={"id": license_id, "entitlement": entitlement_id})
+
     def get_profile(self) -> Json:
         """Whose token this is; needs no permission."""
         return self._object("GET", "/v3/me")
@@ -116,20 +133,22 @@ class CryptlexClient:
             raise ValueError(f"refused to search {path} without a value for {', '.join(empty) or 'any filter'}")
         return self._pages(path, filters=filters)
 
-    def _pages(self, path: str, *, filters: Mapping[str, str]) -> list[Json]:
+    def _pages(self, path: str, *, filters: Mapping[str, str], ids: Mapping[str, str] | None = None) -> list[Json]:
         """Every page, in order of creation (the server's default), each entry once although pages may shift."""
         found: dict[str, Json] = {}
         page = 1
         while True:
-            entries = self._page(path, filters=filters, page=page, limit=PAGE_LIMIT)
+            entries = self._page(path, filters=filters, page=page, limit=PAGE_LIMIT, ids=ids)
             fresh = {str(entry.get("id")): entry for entry in entries if str(entry.get("id")) not in found}
             found |= fresh
             if len(entries) < PAGE_LIMIT or not fresh:
                 return list(found.values())
             page += 1
 
-    def _page(self, path: str, *, filters: Mapping[str, str], page: int, limit: int) -> Sequence[Json]:
-        answer = self._session.request("GET", path, params={**filters, "page": page, "limit": limit})
+    def _page(
+        self, path: str, *, filters: Mapping[str, str], page: int, limit: int, ids: Mapping[str, str] | None = None
+    ) -> Sequence[Json]:
+        answer = self._session.request("GET", path, ids=ids, params={**filters, "page": page, "limit": limit})
         if not isinstance(answer.data, list):
             raise self._unexpected("GET", path, answer)
         return [self._checked("GET", path, answer, entry) for entry in answer.data]

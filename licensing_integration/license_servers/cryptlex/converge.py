@@ -10,6 +10,14 @@ from licensing_integration.domain.outcomes import ExpiryMode, LicenseState
 from licensing_integration.exceptions import LicensingIntegrationError, PermanentRemoteError, UnsupportedOperation
 from licensing_integration.license_servers.base import Convergence
 from licensing_integration.license_servers.cryptlex.client import CryptlexClient
+from licensing_integration.license_servers.cryptlex.equivalents import (
+    added_sentences,
+    as_cryptlex,
+    missing_equivalents,
+    unknown_feature,
+)
+from licensing_integration.license_servers.cryptlex.features import FeatureCatalog, entitle, withdraw
+from licensing_integration.license_servers.cryptlex.marks import changed_feature_marks, changed_marks
 from licensing_integration.license_servers.cryptlex.values import (
     Json,
     add_intervals,
@@ -27,7 +35,10 @@ _FIELDS: Final = (
     ("floating_clients", "allowedFloatingClients"),
     ("entitlement_set_id", "entitlementSetId"),
     ("max_release_version", "maxAllowedReleaseVersion"),
+    ("maintenance_policy_id", "maintenancePolicyId"),
 )
+# The seats of a hosted-floating license are its activations; the number of devices is only a mark.
+_FLOATING_FIELDS: Final = (("floating_clients", "allowedActivations"), *_FIELDS[2:])
 _STATE_VERBS: Final = {
     LicenseState.ACTIVE: "reinstated",
     LicenseState.SUSPENDED: "suspended",
@@ -41,6 +52,7 @@ class Converger:
     def __init__(
         self,
         client: CryptlexClient,
+        features: FeatureCatalog,
         *,
         observed: LicenseSnapshot,
         applied: DesiredLicense | None,
@@ -49,10 +61,11 @@ class Converger:
         is_retry: bool,
     ) -> None:
         self._client = client
+        self._features = features
         self._id = observed.license_id
         self._observed = observed
-        self._applied = applied
-        self._desired = desired
+        self._applied = as_cryptlex(applied) if applied else None
+        self._desired = as_cryptlex(desired)
         self._user_id = user_id
         self._is_retry = is_retry
         self._snapshot = observed
@@ -76,6 +89,7 @@ class Converger:
 
     def _bring_about(self) -> None:
         self._note_other_template()
+        self._note_missing_equivalents()
         if self._is_other_product():
             self._update(members=self._state_members_of_other_product())
         elif self._baseline.state is not LicenseState.ACTIVE and self._desired.state is LicenseState.ACTIVE:
@@ -85,6 +99,8 @@ class Converger:
         else:
             self._update(members=self._changed_members())
             self._set_end()
+        if not self._is_other_product():
+            self._set_features()
 
     @property
     def _baseline(self) -> DesiredLicense | LicenseSnapshot:
@@ -131,7 +147,11 @@ class Converger:
         if self._applied is not None and self._applied.template_id != self._desired.template_id:
             self._notes.append("The license template cannot be changed on an existing license; it keeps its old one.")
 
-    # State, limits, user: one PATCH
+    def _note_missing_equivalents(self) -> None:
+        before = missing_equivalents(self._applied) if self._applied else ()
+        self._notes += added_sentences(missing_equivalents(self._desired), before=before)
+
+    # State, limits, user, marks: one PATCH
 
     def _update(self, *, members: dict[str, object]) -> None:
         if not members:
@@ -143,7 +163,12 @@ class Converger:
             self._notes.append(f"Cryptlex still reports the license as {self._snapshot.state}.")
 
     def _changed_members(self) -> dict[str, object]:
-        return {**self._state_members(), **self._field_members(), **self._user_members()}
+        return {
+            **self._state_members(),
+            **self._field_members(),
+            **self._user_members(),
+            **self._marked_members(),
+        }
 
     def _state_members(self) -> dict[str, object]:
         """Suspended and revoked are two flags; a revocation, ours or seen, is lifted with whatever lifts the state."""
@@ -157,7 +182,7 @@ class Converger:
 
     def _field_members(self) -> dict[str, object]:
         members: dict[str, object] = {}
-        for field, member in _FIELDS:
+        for field, member in _FLOATING_FIELDS if self._desired.is_floating_cloud else _FIELDS:
             wanted, present = getattr(self._desired, field), getattr(self._baseline, field)
             if wanted not in (None, ""):
                 members |= {member: wanted} if wanted != present else {}
@@ -171,6 +196,29 @@ class Converger:
         if self._applied is not None and _email(self._applied) == _email(self._desired):
             return {}
         return {"userId": self._user_id}
+
+    # Marks: parts of metadata, notes and meter attributes, which are written as a whole and so read before
+
+    def _marked_members(self) -> dict[str, object]:
+        changes = changed_marks(self._desired, applied=self._applied, observed=self._observed)
+        return changes.members(self._look()) if changes else {}
+
+    # Features: entries of their own
+
+    def _set_features(self) -> None:
+        had = set(self._applied.features) if self._applied else set()
+        added = [code for code in self._desired.features if code not in had]
+        removed = sorted(had - set(self._desired.features))
+        known = self._features.ids_of(added)
+        is_changed = bool(known) and entitle(self._client, self._id, features=known)
+        is_changed = (bool(removed) and withdraw(self._client, self._id, codes=removed)) or is_changed
+        unknown = [code for code in added if code not in known]
+        changes = changed_feature_marks(self._snapshot.metadata, unknown=unknown, withdrawn=removed)
+        if changes:
+            self._update(members=changes.members(self._look()))
+        self._notes += map(unknown_feature, unknown)
+        if is_changed and "changed" not in self._verbs:
+            self._verbs.append("changed")
 
     # The end date
 

@@ -14,6 +14,10 @@ from licensing_integration.exceptions import TransientRemoteError
 
 Json = Mapping[str, object]
 
+TRIAL_KEY = "licensing_integration_trial"
+MAX_ACTIVATIONS_KEY = "licensing_integration_max_activations"
+HOSTED_FLOATING = "hosted-floating"
+
 # ISO 8601 durations as Cryptlex lists them (P1Y P6M P1M P1W P7D PT24H PT30M P3M10D).
 _INTERVAL = re.compile(
     r"P(?=.)(?:(?P<years>\d+)Y)?(?:(?P<months>\d+)M)?(?:(?P<weeks>\d+)W)?(?:(?P<days>\d+)D)?"
@@ -23,6 +27,7 @@ _INTERVAL = re.compile(
 
 def to_snapshot(data: Json) -> LicenseSnapshot:
     """A license as the server reported it. A revoked license counts as revoked even when it is suspended as well."""
+    metadata = dict(metadata_entries(data))
     return LicenseSnapshot(
         license_id=text(data, "id"),
         key=text(data, "key"),
@@ -30,14 +35,29 @@ def to_snapshot(data: Json) -> LicenseSnapshot:
         state=_state(data),
         expires_at=moment(data, "expiresAt"),
         interval=text(data, "subscriptionInterval"),
-        activations=_number(data, "allowedActivations"),
-        floating_clients=_number(data, "allowedFloatingClients"),
+        activations=_activations(data, metadata),
+        floating_clients=_floating_clients(data),
         user_id=text(data, "userId"),
         entitlement_set_id=text(data, "entitlementSetId"),
         max_release_version=text(data, "maxAllowedReleaseVersion"),
         created_at=moment(data, "createdAt"),
-        metadata=dict(metadata_entries(data)),
+        metadata=metadata,
+        is_trial=metadata.get(TRIAL_KEY) == "true",
+        note=text(data, "notes"),
+        maintenance_policy_id=text(data, "maintenancePolicyId"),
     )
+
+
+def _activations(data: Json, metadata: Mapping[str, str]) -> int | None:
+    """Of a hosted-floating license with a number of devices of its own, that; its seats are the other number."""
+    told = metadata.get(MAX_ACTIVATIONS_KEY, "")
+    return int(told) if told.isascii() and told.isdigit() else _number(data, "allowedActivations")
+
+
+def _floating_clients(data: Json) -> int | None:
+    """The seats of a hosted-floating license are its activations."""
+    seats = _number(data, "allowedFloatingClients")
+    return seats or _number(data, "allowedActivations") if data.get("type") == HOSTED_FLOATING else seats
 
 
 def metadata_entries(data: Json) -> list[tuple[str, str]]:

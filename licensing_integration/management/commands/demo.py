@@ -1,7 +1,7 @@
-"""``manage.py demo``: the whole product on this machine, with a pretend store and a pretend license server.
+"""``manage.py demo``: the whole product on this machine, with pretend stores and a pretend license server.
 
-Signed FastSpring events go over real HTTP to a real web server; a real worker makes them true on the Cryptlex sandbox.
-Each step says what it expects of the licenses, and the demo checks it.
+Signed FastSpring and Stripe events go over real HTTP to a real web server; a real worker makes them true on the
+Cryptlex sandbox. Each step says what it expects of the licenses, and the demo checks it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -28,9 +26,17 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from licensing_integration.domain.outcomes import EventState, SyncState
+from licensing_integration.management.demo_story import (
+    PRODUCT,
+    STRIPE_TEAM_PRODUCT,
+    TEAM_PRODUCT,
+    Event,
+    Step,
+    requests_of,
+    tell_story,
+)
 from licensing_integration.models import HistoryEntry, LicenseLink, ProductMapping, WebhookEvent
 from licensing_integration.sandbox.cryptlex import CryptlexSandbox
-from licensing_integration.sandbox.fastspring import Buyer, DemoSubscription, Event, FastSpringShop, delivery, sign
 from licensing_integration.services.catalog import save_mapping
 
 ADMIN_NAME = "admin"
@@ -38,22 +44,13 @@ START_SECONDS = 60.0
 STEP_SECONDS = 30.0
 # An exception raised by a signal can get lost in code that ignores exceptions, such as a destructor; this cannot.
 STOPPED = threading.Event()
-PRODUCT, TEAM_PRODUCT = "photon-editor", "studio-team-monthly"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """One thing the shop reports, and what the licenses of that purchase must be like afterwards."""
-
-    title: str
-    events: Sequence[Event]
-    expected: str  # as ``_describe`` puts it
+MAPPED = (("fastspring", PRODUCT), ("fastspring", TEAM_PRODUCT), ("stripe", STRIPE_TEAM_PRODUCT))
 
 
 class Command(BaseCommand):
     # Secrets and tokens are made up on the way; the checks would complain of their absence.
     requires_system_checks: list[str] = []
-    help = "Run web server, worker, license-server sandbox and a pretend shop; show each event becoming a license."
+    help = "Run web server, worker, license-server sandbox and two pretend shops; show each event becoming a license."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--port", type=int, default=8000, help="port of the web server; another if it is taken")
@@ -62,7 +59,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         lock = _lock(Path(settings.VAR_DIR) / "demo.lock")
         self.processes: list[subprocess.Popen[bytes]] = []
-        self.webhook_secret = secrets.token_hex(16)
+        self.webhook_secrets = {"fastspring": secrets.token_hex(16), "stripe": f"whsec_{secrets.token_hex(16)}"}
         for number in (signal.SIGINT, signal.SIGTERM):  # a shell in the background leaves SIGINT ignored
             signal.signal(number, _interrupt)
         try:
@@ -108,13 +105,13 @@ class Command(BaseCommand):
         )
         user.set_password(password)
         user.save()
-        for product in (PRODUCT, TEAM_PRODUCT):
-            self._map(product)
+        for store, product in MAPPED:
+            self._map(store, product)
         return password
 
-    def _map(self, store_product: str) -> None:
+    def _map(self, store: str, store_product: str) -> None:
         license_product = self.sandbox.add_product(name=store_product.replace("-", " ").title())
-        mapping, _ = ProductMapping.objects.get_or_create(store="fastspring", store_product=store_product)
+        mapping, _ = ProductMapping.objects.get_or_create(store=store, store_product=store_product)
         mapping.server = "cryptlex"
         mapping.product_id = license_product["id"]
         mapping.notes = "Made by the demo."
@@ -125,8 +122,10 @@ class Command(BaseCommand):
     def _start(self, *arguments: str) -> None:
         """Run another management command beside us; its log goes to ``var/``."""
         variables = {
-            "FASTSPRING_WEBHOOK_SECRET": self.webhook_secret,
+            "STORES": "fastspring,stripe",
+            "FASTSPRING_WEBHOOK_SECRET": self.webhook_secrets["fastspring"],
             "FASTSPRING_TEST_EVENTS": "apply",
+            "STRIPE_WEBHOOK_SECRET": self.webhook_secrets["stripe"],
             "CRYPTLEX_ACCESS_TOKEN": self.sandbox.access_token,
             "CRYPTLEX_WEB_API_BASE_URL": self.sandbox.base_url,
             "ALLOWED_HOSTS": "127.0.0.1,localhost",
@@ -166,7 +165,8 @@ class Command(BaseCommand):
 
     def _tell_story(self) -> int:
         mistakes = 0
-        for number, step in enumerate(_story(), start=1):
+        license_product = self.sandbox.add_product(name="Photon Editor")
+        for number, step in enumerate(tell_story(license_product=license_product["id"]), start=1):
             self._say(f"\n{number}. {step.title}")
             mistakes += not self._play(step)
         return mistakes
@@ -174,7 +174,7 @@ class Command(BaseCommand):
     def _play(self, step: Step) -> bool:
         last = HistoryEntry.objects.order_by("-id").values_list("id", flat=True).first() or 0
         began = time.monotonic()
-        self._post(step.events)
+        self._post(step)
         _wait(partial(_is_settled, step.events), seconds=STEP_SECONDS, what="the worker; see var/demo-worker.log")
         took = time.monotonic() - began
         for event in step.events:
@@ -189,46 +189,15 @@ class Command(BaseCommand):
             self._say(f"   EXPECTED {step.expected}")
         return found == step.expected
 
-    def _post(self, events: Sequence[Event]) -> None:
-        body = delivery(*events)
-        headers = {"X-FS-Signature": sign(body, secret=self.webhook_secret), "Content-Type": "application/json"}
-        answer = requests.post(f"{self.url}/webhooks/fastspring/", data=body, headers=headers, timeout=30)
-        if answer.status_code != 200:
-            raise CommandError(f"The web server answered {answer.status_code} to a webhook; see var/demo-serve.log.")
-
-
-def _story() -> list[Step]:
-    """A one-time order, and the life of a subscription of quantity 3 told in a few seconds."""
-    offset = timedelta()
-
-    def clock() -> datetime:
-        return datetime.now(UTC) + offset
-
-    shop = FastSpringShop(clock=clock)
-    ava = Buyer(email=f"ava.{secrets.token_hex(3)}@example.com")
-    ben = Buyer(email=f"ben.{secrets.token_hex(3)}@example.com", first="Ben", last="Okafor")
-    steps = [
-        Step(title="Ava buys a one-time product", events=[shop.buy(ava, PRODUCT)], expected="1 active"),
-    ]
-    team, started = shop.subscribe(ben, TEAM_PRODUCT, quantity=3)
-    steps.append(Step(title="Ben subscribes for three", events=started, expected=f"3 active until {_expiry(team)}"))
-
-    def later(title: str, make: Callable[[DemoSubscription], Event], expected: str, *, days: int) -> None:
-        nonlocal offset
-        offset += timedelta(days=days)
-        event = make(team)
-        steps.append(Step(title=title, events=[event], expected=expected.format(until=_expiry(team))))
-
-    later("A month later the subscription renews", shop.renew, "3 active until {until}", days=30)
-    later("The next payment fails", shop.overdue, "3 suspended until {until}", days=30)
-    later("The payment arrives late", shop.renew, "3 active until {until}", days=2)
-    later("The subscription ends", shop.deactivate, "3 absent", days=28)
-    return steps
-
-
-def _expiry(subscription: DemoSubscription) -> str:
-    """The date a license of this subscription should show: paid through, and a day for the renewal."""
-    return f"{subscription.next + timedelta(days=1):%Y-%m-%d}"
+    def _post(self, step: Step) -> None:
+        for request in requests_of(step, secret=self.webhook_secrets[step.store]):
+            headers = {**request.headers, "Content-Type": "application/json"}
+            address = f"{self.url}/webhooks/{step.store}/"
+            answer = requests.post(address, data=request.body, headers=headers, timeout=30)
+            if answer.status_code != 200:
+                raise CommandError(
+                    f"The web server answered {answer.status_code} to a webhook; see var/demo-serve.log."
+                )
 
 
 def _describe(links: Sequence[LicenseLink]) -> str:

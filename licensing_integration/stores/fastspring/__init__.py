@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from licensing_integration.domain.outcomes import PurchaseKind
 from licensing_integration.stores.base import StoreAdapter
-from licensing_integration.stores.fastspring.enrich import enrich
+from licensing_integration.stores.fastspring.catch_up import catch_up
+from licensing_integration.stores.fastspring.enrich import FastSpringApi, enrich
 from licensing_integration.stores.fastspring.signature import verify
 from licensing_integration.stores.fastspring.split import split
 from licensing_integration.stores.fastspring.translate import IGNORED, TRANSLATORS
@@ -16,8 +17,11 @@ ADAPTER = StoreAdapter(
     translators=TRANSLATORS,
     ignored=IGNORED,
     reference_keys={
-        PurchaseKind.ORDER: "fastspring_order_id",
-        PurchaseKind.SUBSCRIPTION: "fastspring_subscription_id",
+        PurchaseKind.ORDER: ("fastspring_order_id",),
+        PurchaseKind.SUBSCRIPTION: ("fastspring_subscription_id",),
     },
+    build_api=FastSpringApi,
+    api_needs_username=True,
     enrich=enrich,
+    catch_up=catch_up,
 )

@@ -7,7 +7,6 @@ With webhook expansion on, nothing is left out and no call is made. With it off,
 from __future__ import annotations
 
 import base64
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from types import MappingProxyType
 from typing import Final
 
 from licensing_integration.exceptions import PermanentRemoteError, TransientRemoteError
-from licensing_integration.http import RemoteSession
+from licensing_integration.http import Query, RemoteSession
 from licensing_integration.stores.base import StoreApi
 from licensing_integration.stores.fastspring.shapes import (
     ID_NAMES,
@@ -28,6 +27,7 @@ from licensing_integration.stores.fastspring.shapes import (
     read_payer,
 )
 from licensing_integration.stores.payload import Payload
+from licensing_integration.stores.storable import storable
 
 BASE_URL: Final = "https://api.fastspring.com"
 USER_AGENT: Final = "licensing-integration"  # FastSpring may refuse requests without one
@@ -52,10 +52,10 @@ class FastSpringApi(StoreApi):
     def base_url(self) -> str:
         return self._session.base_url
 
-    def get(self, path: str) -> object:
+    def get(self, path: str, *, ids: Mapping[str, str] | None = None, params: Query | None = None) -> object:
         """The decoded JSON at ``path``. A 404 is worth trying again: it is FastSpring's answer to too many requests."""
         try:
-            return self._session.request("GET", path).data
+            return self._session.request("GET", path, ids=ids, params=params).data
         except PermanentRemoteError as error:
             if error.status != HTTPStatus.NOT_FOUND:
                 raise
@@ -96,7 +96,7 @@ def _fetch(api: StoreApi, kind: str, ids: Sequence[str]) -> dict[str, object]:
         batch = safe[start : start + BATCH_SIZE]
         for external_id, value in _objects(api.get(f"/{kind}/{','.join(batch)}"), kind):
             if external_id in batch:
-                found[external_id] = _storable(value)
+                found[external_id] = storable(value)
     return found
 
 
@@ -108,20 +108,6 @@ def _objects(answer: object, kind: str) -> Iterator[tuple[str, object]]:
     for value in body.elements if body.is_list else (body,):
         if value.is_mapping and value.text("result", default="") != "error":
             yield value.identifier(*ID_NAMES[kind.removesuffix("s")]), value.raw
-
-
-def _storable(value: object) -> object:
-    """``value`` as PostgreSQL's ``jsonb`` takes it: no NUL, no half characters, no infinite numbers."""
-    match value:
-        case str():
-            return value.replace("\x00", "").encode("utf-8", "replace").decode()
-        case dict():
-            return {_storable(key): _storable(entry) for key, entry in value.items()}
-        case list():
-            return [_storable(entry) for entry in value]
-        case float() if not math.isfinite(value):
-            return None
-    return value
 
 
 def _wanted_by_order(order: Payload) -> _Wanted:

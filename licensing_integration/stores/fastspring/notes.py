@@ -3,36 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Final
 
 from licensing_integration.domain.facts import ItemFact, ReturnedLine, Subscription
 from licensing_integration.domain.outcomes import PurchaseStatus
 from licensing_integration.stores.payload import Payload
+from licensing_integration.stores.wording import format_day, listing
 
-# Not strftime's: that depends on the locale of the process.
-MONTHS: Final = (
-    *("January", "February", "March", "April", "May", "June"),
-    *("July", "August", "September", "October", "November", "December"),
-)
-LISTED: Final = 5
 LONGEST_REASON: Final = 200
-
-
-def format_day(moment: datetime) -> str:
-    """``1 July 2026``."""
-    return f"{moment.day} {MONTHS[moment.month - 1]} {moment.year}"
 
 
 def read_reason(payload: Payload, key: str = "reason") -> str:
     """FastSpring's reason as it goes into a sentence: one line, short, without a full stop."""
     reason = " ".join(payload.text(key, default="").split()).rstrip(".")
     return reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]}…"
-
-
-def _listing(parts: Sequence[str]) -> str:
-    more = f" and {len(parts) - LISTED} more" if len(parts) > LISTED else ""
-    return ", ".join(parts[:LISTED]) + more
 
 
 def _paid_through(snapshot: Subscription | None) -> str:
@@ -47,7 +31,7 @@ def _on_next(snapshot: Subscription, words: str) -> str:
 
 
 def describe_items(items: Sequence[ItemFact]) -> str:
-    return _listing([f"{item.quantity} × {item.product}" for item in items])
+    return listing([f"{item.quantity} × {item.product}" for item in items])
 
 
 def order_completed(items: Sequence[ItemFact]) -> str:
@@ -175,7 +159,7 @@ def charge_failed(data: Payload) -> str:
 
 def returned(lines: Sequence[ReturnedLine], *, is_whole_order: bool) -> str:
     whole = "Order refunded" if is_whole_order else "Part of the order refunded"
-    listed = _listing([_describe_return(line) for line in lines])
+    listed = listing([_describe_return(line) for line in lines])
     return f"{whole}: {listed}." if listed else f"{whole}."
 
 

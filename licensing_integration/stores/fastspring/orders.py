@@ -100,6 +100,7 @@ class _LineNames:
 
 def _cart_facts(cart: _Cart, *, head: Head, order: Payload, order_id: str) -> Iterator[PurchaseFact]:
     customer, reference = read_buyer(order), read_reference(order, "reference")
+    subscribed = {name: line for name, (_, line) in cart.subscriptions.items()}
     if cart.one_time:
         yield OrderFact(
             occurred_at=head.occurred_at,
@@ -110,6 +111,7 @@ def _cart_facts(cart: _Cart, *, head: Head, order: Payload, order_id: str) -> It
             reference=reference,
             customer=customer,
             items=tuple(cart.one_time),
+            beside=tuple(subscribed.values()),
         )
     bought = {
         subscription_id: _bought(item, line=line, subscription_id=subscription_id)
@@ -128,6 +130,7 @@ def _cart_facts(cart: _Cart, *, head: Head, order: Payload, order_id: str) -> It
             customer=customer,
             customer_is_buyer=True,
             add_ons=add_ons,
+            beside=(*cart.one_time, *(line for name, line in subscribed.items() if name != subscription_id)),
             charge=_initial_charge(snapshot, order_id=order_id),
             is_confirmed=True,
         )

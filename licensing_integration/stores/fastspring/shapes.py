@@ -15,6 +15,7 @@ from typing import Final
 
 from licensing_integration.domain.facts import Customer, ItemFact, Subscription
 from licensing_integration.domain.outcomes import PurchaseStatus
+from licensing_integration.exceptions import MalformedPayload
 from licensing_integration.stores.payload import IDENTIFIER_LENGTH, Payload
 
 # https://developer.fastspring.com/reference/subscriptions-1; "paused" is not on that page but sent all the same.
@@ -229,7 +230,18 @@ def read_subscription(subscription: Payload, *, line: ItemFact | None = None) ->
         begun_on=begin.date() if begin else None,
         interval=_interval(subscription),
         display=read_display(subscription) or (line.display if line else ""),
+        add_ons=_add_ons(subscription),
     )
+
+
+def _add_ons(subscription: Payload) -> tuple[str, ...] | None:
+    """The products of its add-ons. That list is believed to exist, in a shape that no page documents: one that reads
+    otherwise counts as not told."""
+    try:
+        listed = subscription.get("addons")
+        return None if listed is None else tuple(sorted({required_id(entry, "product") for entry in listed.elements}))
+    except MalformedPayload:
+        return None
 
 
 def _session_attributes(line: ItemFact | None, *, product: str) -> Mapping[str, str]:

@@ -11,6 +11,7 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 
+from licensing_integration.domain.outcomes import RejectionReason
 from licensing_integration.exceptions import InvalidSignature
 from licensing_integration.stores.base import Delivery, Secret
 
@@ -28,13 +29,15 @@ def verify(delivery: Delivery, secrets: Sequence[Secret]) -> None:
     if not usable:
         raise InvalidSignature(
             "No FastSpring webhook secret is configured here. Set the one shown in FastSpring under "
-            "Developer Tools > Webhooks as the store's webhook secret."
+            "Developer Tools > Webhooks as the store's webhook secret.",
+            reason=RejectionReason.NO_SECRET,
         )
     received = delivery.headers.get(HEADER, "").strip()
     if not received:
         raise InvalidSignature(
             "The X-FS-Signature header is missing. Enter an HMAC SHA256 Secret for this webhook URL in FastSpring, "
-            "and check that no proxy removes the header."
+            "and check that no proxy removes the header.",
+            reason=RejectionReason.NO_SIGNATURE,
         )
     # Every secret is tried, so that the time taken does not tell which one matched.
     matches = [
@@ -44,5 +47,6 @@ def verify(delivery: Delivery, secrets: Sequence[Secret]) -> None:
     if not any(matches):
         raise InvalidSignature(
             "X-FS-Signature matches none of the configured secrets. Compare the HMAC SHA256 Secret of this webhook URL "
-            "in FastSpring with the store's webhook secret here, and check that no proxy changes the body."
+            "in FastSpring with the store's webhook secret here, and check that no proxy changes the body.",
+            reason=RejectionReason.WRONG_SIGNATURE,
         )

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from licensing_integration.sandbox.cryptlex import CryptlexSandbox, RecordedRequest
+from tests.license_servers.clock import Clock
 from tests.license_servers.cryptlex.openapi_contract import assert_valid_record
-from tests.license_servers.cryptlex.sandbox_client import MONTHLY, PERPETUAL, PRODUCT, TOKEN, Api, Clock
+from tests.license_servers.cryptlex.sandbox_client import MONTHLY, PERPETUAL, PRODUCT, TOKEN, Api
 
 
 @pytest.fixture

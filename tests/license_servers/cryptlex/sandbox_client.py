@@ -1,8 +1,7 @@
-"""A plain client of the Cryptlex sandbox, a clock that obeys, and short ways to write and read what tests need."""
+"""A plain client of the Cryptlex sandbox, and short ways to write and read what tests need."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import requests
@@ -15,19 +14,6 @@ PERPETUAL = "0b0f5a3a-6f1e-4d52-8b6c-0a1d2c3b4e02"
 NOBODY = "00000000-0000-4000-8000-000000000000"
 KEY = "5F1C7A-90B3D2-44E18C-0A6B7F-C1D2E3-F40516"
 TOKEN = "token-of-this-test"
-
-
-class Clock:
-    """A clock that stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = datetime(2026, 1, 31, 9, 30, 0, 123456, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def advance(self, **parts: float) -> None:
-        self.now += timedelta(**parts)
 
 
 class Api:

@@ -14,7 +14,8 @@ import pytest
 import requests
 
 from licensing_integration.sandbox.cryptlex import CryptlexSandbox, SandboxOptions
-from tests.license_servers.cryptlex.sandbox_client import NOBODY, PRODUCT, Api, Clock, metadata, refused
+from tests.license_servers.clock import Clock
+from tests.license_servers.cryptlex.sandbox_client import NOBODY, PRODUCT, Api, metadata, refused
 
 
 def test_every_answer_tells_the_rate_limit(api: Api) -> None:

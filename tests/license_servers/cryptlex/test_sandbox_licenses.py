@@ -11,17 +11,8 @@ import pytest
 
 from licensing_integration.sandbox.cryptlex import CryptlexSandbox
 from licensing_integration.sandbox.moments import to_wire
-from tests.license_servers.cryptlex.sandbox_client import (
-    KEY,
-    NOBODY,
-    PERPETUAL,
-    PRODUCT,
-    Api,
-    Clock,
-    metadata,
-    pairs,
-    refused,
-)
+from tests.license_servers.clock import Clock
+from tests.license_servers.cryptlex.sandbox_client import KEY, NOBODY, PERPETUAL, PRODUCT, Api, metadata, pairs, refused
 
 # Creating licenses ----------------------------------------------------------------------------------------------------
 

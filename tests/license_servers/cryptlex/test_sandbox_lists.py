@@ -8,17 +8,8 @@ from __future__ import annotations
 import pytest
 
 from licensing_integration.sandbox.cryptlex import CryptlexSandbox
-from tests.license_servers.cryptlex.sandbox_client import (
-    KEY,
-    NOBODY,
-    PERPETUAL,
-    PRODUCT,
-    Api,
-    Clock,
-    metadata,
-    pairs,
-    refused,
-)
+from tests.license_servers.clock import Clock
+from tests.license_servers.cryptlex.sandbox_client import KEY, NOBODY, PERPETUAL, PRODUCT, Api, metadata, pairs, refused
 
 # Lists ----------------------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,8 @@ import pytest
 
 from licensing_integration.sandbox.cryptlex import CryptlexSandbox
 from licensing_integration.sandbox.moments import add_interval, from_wire
-from tests.license_servers.cryptlex.sandbox_client import PERPETUAL, PRODUCT, Api, Clock, refused
+from tests.license_servers.clock import Clock
+from tests.license_servers.cryptlex.sandbox_client import PERPETUAL, PRODUCT, Api, refused
 
 
 def test_each_renewal_adds_one_interval_to_the_current_date(api: Api, clock: Clock) -> None:  # 3, 4

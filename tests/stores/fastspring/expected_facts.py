@@ -293,6 +293,7 @@ ORDERS: Mapping[str, tuple[PurchaseFact, ...]] = {
                 begun_on=date(2025, 3, 19),
                 interval="P1Y",
                 display="Studio Team - Annual",
+                add_ons=("render-node-addon",),
             ),
             order_id="-7Yg2di-HkstpAvWuXUWbg",
             reference="ACM250319-6641-77310",

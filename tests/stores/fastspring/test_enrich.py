@@ -19,7 +19,6 @@ from licensing_integration.exceptions import (
 from licensing_integration.stores.fastspring import ADAPTER
 from licensing_integration.stores.fastspring.enrich import FastSpringApi
 from licensing_integration.stores.payload import Payload
-from licensing_integration.stores.registry import build_api
 from tests.stores.fastspring.samples import NAMES, changed, event, translate
 
 BY_ID = "order.completed--subscription-unexpanded"
@@ -204,7 +203,9 @@ def test_an_unreadable_event_fails_as_its_translator_would(store: Store) -> None
 
 def test_every_call_has_credentials_and_a_user_agent(store: Store) -> None:
     store.answers["/accounts/a1"] = (200, {})
-    assert build_api("fastspring", username="user", password="pass:word", base_url=store.url).get("/accounts/a1") == {}
+    assert ADAPTER.build_api is not None
+    api = ADAPTER.build_api(username="user", password="pass:word", base_url=store.url)
+    assert api.get("/accounts/a1") == {}
     ((method, path, headers),) = store.requests
     assert (method, path) == ("GET", "/accounts/a1")
     assert base64.b64decode(headers["authorization"].removeprefix("Basic ")) == b"user:pass:word"

@@ -176,6 +176,23 @@ def test_an_unreadable_quantity_is_never_guessed(quantity: object) -> None:
     assert error.value.path == "data.items[2].quantity"
 
 
+@pytest.mark.parametrize(
+    ("listed", "told"),
+    [
+        ([{"product": "b"}, {"product": "a"}], ("a", "b")),
+        ([{"product": {"product": "a"}}], ("a",)),
+        ([], ()),
+        (None, None),
+        ("a", None),
+        (["a"], None),
+        ([{"sku": "A"}], None),
+    ],
+)
+def test_listed_add_ons_are_read_as_far_as_they_can_be(listed: object, told: object) -> None:
+    fact = one(changed("subscription.updated--quantity-change", lambda data: data.update(addons=listed)))
+    assert fact.snapshot.add_ons == told
+
+
 def test_a_product_on_several_lines_gets_a_line_name_for_each() -> None:
     fact = one(changed(ONE_TIME, lambda data: data["items"].extend([data["items"][0]] * 2)))
     assert [item.line for item in fact.items] == ["photon-editor", "photon-editor#2", "photon-editor#3"]
@@ -188,7 +205,8 @@ def test_an_order_of_both_kinds_gives_a_fact_for_each_purchase() -> None:
     assert isinstance(subscription, SubscriptionFact)
     assert [item.line for item in order.items] == ["photon-editor"]
     assert order.customer == subscription.customer == expected.AVA
-    assert subscription == expected.ORDERS[BOUGHT][0]
+    assert subscription == replace(expected.ORDERS[BOUGHT][0], beside=order.items)
+    assert [(item.line, item.product) for item in order.beside] == [("main", subscription.snapshot.product)]
 
 
 def test_a_bundle_child_with_a_subscription_is_a_subscription() -> None:
@@ -199,7 +217,7 @@ def test_a_bundle_child_with_a_subscription_is_a_subscription() -> None:
     order, subscription = translate(changed(BOUGHT, into_bundle))
     assert isinstance(order, OrderFact)
     assert [item.line for item in order.items] == ["creator-bundle"]
-    assert subscription == expected.ORDERS[BOUGHT][0]
+    assert subscription == replace(expected.ORDERS[BOUGHT][0], beside=order.items)
 
 
 def test_marketing_drivers_mean_nothing() -> None:

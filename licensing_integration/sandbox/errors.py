@@ -1,18 +1,21 @@
-"""How the emulated Cryptlex API says no."""
+"""How an emulated service says no."""
 
 from __future__ import annotations
 
-DUPLICATE = "DUPLICATE_FIELD_VALUE"  # the only machine code the vendor publishes
-
 
 class ApiError(Exception):
-    """Becomes an answer with this status and the body ``{"message", "code"}``."""
+    """Becomes an error answer with this status; each sandbox writes the body in the form of its service.
 
-    def __init__(self, status: int, message: str, *, code: str | None = None) -> None:
+    ``code``: the machine code of the body; ``field``: the member or parameter that is wrong. ``None`` where there is
+    none.
+    """
+
+    def __init__(self, status: int, message: str, *, code: str | None = None, field: str | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.code = code
+        self.field = field
 
 
 def invalid(message: str) -> ApiError:
