@@ -22,6 +22,7 @@ from licensing_integration.stores.registry import ADAPTERS
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,49}")
 SHORTEST_SECRET_KEY = 32
 SHORTEST_WEBHOOK_SECRET = 16
+SHORTEST_FULFILMENT_KEY = 16
 SHORTEST_ORDER_PAGE_SECRET = 32
 MAIL_ADDRESS = re.compile(r"[^@\s<>]+@[^@\s<>]+\.[^@\s<>]+")
 UNMAPPED = ("wait", "ignore", "default")
@@ -96,6 +97,24 @@ def _store(store: StoreConfig) -> Iterator[CheckMessage]:
             f"{prefix}_WEBHOOK_SECRET has a secret of fewer than {SHORTEST_WEBHOOK_SECRET} characters.",
             hint="Whoever guesses it can order licenses. Use a long random one, here and at the store.",
             id=_id("W", 2),
+        )
+    yield from _fulfilment_keys(store)
+
+
+def _fulfilment_keys(store: StoreConfig) -> Iterator[CheckMessage]:
+    variable = f"{_prefix(store.name)}_FULFILMENT_KEY"
+    adapter = ADAPTERS.get(store.adapter)
+    if store.fulfilment_keys and adapter is not None and adapter.read_fulfilment is None:
+        yield Error(
+            f"{variable} is set, but a {store.adapter} shows no license keys of ours on its order page.",
+            hint="Remove it.",
+            id=_id("E", 40),
+        )
+    elif store.fulfilment_keys and min(map(len, store.fulfilment_keys)) < SHORTEST_FULFILMENT_KEY:
+        yield Warning(
+            f"{variable} has a key of fewer than {SHORTEST_FULFILMENT_KEY} characters.",
+            hint="Whoever guesses it gets license keys. Use the private key that the store made for the fulfilment.",
+            id=_id("W", 40),
         )
 
 

@@ -17,14 +17,16 @@ NO_SECRET = Secret("")
 class StoreConfig:
     """A configured store. ``name`` is in its webhook address, ``adapter`` the slug of the code that reads it.
 
-    No ``webhook_secrets``: the endpoint is closed. ``test_events``: ``hold`` or ``apply``. ``api_password`` opens the
-    store's own API, with ``api_username`` where the store has one. ``unmapped``: what becomes of a product that neither
-    a mapping nor an attribute maps: ``wait``, ``ignore``, or ``default`` (the license server's default product).
+    No ``webhook_secrets``: the endpoint is closed. No ``fulfilment_keys``: no license keys are given out.
+    ``test_events``: ``hold`` or ``apply``. ``api_password`` opens the store's own API, with ``api_username`` where the
+    store has one. ``unmapped``: what becomes of a product that neither a mapping nor an attribute maps: ``wait``,
+    ``ignore``, or ``default`` (the license server's default product).
     """
 
     name: str
     adapter: str
     webhook_secrets: tuple[Secret, ...] = ()
+    fulfilment_keys: tuple[Secret, ...] = ()
     test_events: str = "hold"
     api_username: str = ""
     api_password: Secret = NO_SECRET
@@ -37,7 +39,8 @@ class LicenseServerConfig:
     """A configured license server.
 
     At most ``request_limit`` calls start within any ``request_window_seconds``, all workers together; 0 is no limit.
-    ``default_product_id`` is for stores that say so (``unmapped``). ``adopt``: ``auto`` looks for a license somebody else may have made when there is reason to, ``always`` every time.
+    ``default_product_id`` is for stores that say so (``unmapped``). ``adopt``: ``auto`` looks for a license somebody else
+    may have made when there is reason to, ``always`` every time.
     ``uuid``: the account of a LicenseSpring server, as store attributes name it; empty: any.
     """
 
@@ -94,6 +97,11 @@ def webhook_max_bytes() -> int:
     return int(settings.WEBHOOK_MAX_BYTES)
 
 
+def fulfilment_wait_seconds() -> float:
+    """How long a store that asks for keys is kept waiting for them."""
+    return float(settings.FULFILMENT_WAIT_SECONDS)
+
+
 def order_page() -> OrderPageConfig:
     """The page on which customers see their keys."""
     return OrderPageConfig(
@@ -133,9 +141,8 @@ def sweep_grace_seconds() -> float:
 
 
 def _store(config: Mapping[str, Any]) -> StoreConfig:
-    webhook_secrets = tuple(Secret(secret) for secret in config.get("webhook_secrets", ()))
-    password = Secret(config.get("api_password", ""))
-    return StoreConfig(**{**config, "webhook_secrets": webhook_secrets, "api_password": password})
+    lists = {name: tuple(map(Secret, config.get(name, ()))) for name in ("webhook_secrets", "fulfilment_keys")}
+    return StoreConfig(**{**config, **lists, "api_password": Secret(config.get("api_password", ""))})
 
 
 def _license_server(config: Mapping[str, Any]) -> LicenseServerConfig:

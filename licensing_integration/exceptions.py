@@ -6,12 +6,14 @@
     ├─ DeliveryRejected            4xx/503 to the store, nothing stored
     │  ├─ UnknownStore             404: no store of that name is configured
     │  ├─ StoreDisabled            503: the store has no webhook secret
+    │  │  └─ FulfilmentDisabled    503: the store has no fulfilment key
     │  ├─ LengthRequired           411: no Content-Length, so the size is unknown before reading
     │  ├─ DeliveryTooLarge         413: body above the limit
     │  └─ InvalidSignature         403: no configured secret signs these bytes
     ├─ PayloadError                the signature was right, so it is stored and answered 200
     │  ├─ UnsupportedEvent         a type nobody declared
     │  └─ MalformedPayload         a field is missing or unreadable (``path`` says which)
+    ├─ KeysNotReady                503 to the store that asks for keys: it gets all of them or none
     ├─ ConfigurationProblem        failure mode ``config``: a setting or mapping must change first
     │  ├─ ProductNotMapped         nothing says which license this product becomes
     │  ├─ InvalidTerm              a store attribute or mapping field has a value we cannot use
@@ -53,6 +55,12 @@ class StoreDisabled(DeliveryRejected):
     reason = "no_secret"
 
 
+class FulfilmentDisabled(StoreDisabled):
+    """Most stores have none, and strangers try addresses: nothing an operator should hear of."""
+
+    reason = ""
+
+
 class LengthRequired(DeliveryRejected):
     status = 411
     reason = "no_length"
@@ -88,6 +96,10 @@ class MalformedPayload(PayloadError):
         super().__init__(f"{path}: {problem}")
         self.path = path
         self.problem = problem
+
+
+class KeysNotReady(LicensingIntegrationError):
+    """A store asked for keys, and not all of them are there. The message says why, to the operator."""
 
 
 class ConfigurationProblem(LicensingIntegrationError):

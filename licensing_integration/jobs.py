@@ -24,6 +24,7 @@ QUEUE = "default"
 
 # The first license of an item is applied right after planning; the rest of a bulk order lets other customers pass.
 BULK_PRIORITY = -10
+AWAITED_PRIORITY = 10  # the store holds an order back until these are done
 LINKS_PER_JOB = 5
 
 _TAKE_EVENTS = """
@@ -53,10 +54,10 @@ def take_waiting_events() -> list[int]:
     return list(json.loads(row[0])) if row else []
 
 
-def enqueue_links(link_ids: Sequence[int]) -> None:
+def enqueue_links(link_ids: Sequence[int], *, priority: int = BULK_PRIORITY) -> None:
     """Apply these license links, a few per job: each job costs about 3 ms whatever it does."""
     chunks = [list(link_ids[i : i + LINKS_PER_JOB]) for i in range(0, len(link_ids), LINKS_PER_JOB)]
-    _defer(APPLY_LINKS, [{"link_ids": chunk} for chunk in chunks], priority=BULK_PRIORITY)
+    _defer(APPLY_LINKS, [{"link_ids": chunk} for chunk in chunks], priority=priority)
 
 
 def enqueue_purchases(purchase_ids: Sequence[int]) -> None:

@@ -106,6 +106,7 @@ def _store(name: str, adapter: str) -> dict[str, Any]:
         "name": name,
         "adapter": adapter,
         "webhook_secrets": _secrets(f"{prefix}_WEBHOOK_SECRET"),
+        "fulfilment_keys": _secrets(f"{prefix}_FULFILMENT_KEY"),
         "test_events": env.str(f"{prefix}_TEST_EVENTS", default="hold"),
         "api_username": env.str(f"{prefix}_API_USERNAME", default=""),
         "api_password": _secret(f"{prefix}_API_PASSWORD") or _secret(f"{prefix}_API_KEY"),
@@ -116,13 +117,17 @@ def _store(name: str, adapter: str) -> dict[str, Any]:
 
 def _license_server(name: str, backend: str) -> dict[str, Any]:
     prefix = _prefix(name)
-    default_url = {"cryptlex": "https://api.cryptlex.com"}.get(backend, "")
+    # LicenseSpring's smallest plan: 600 in a minute, 200 in ten seconds.
+    default_url, default_limit = {
+        "cryptlex": ("https://api.cryptlex.com", 50),
+        "licensespring": ("https://saas.licensespring.com", 45),
+    }.get(backend, ("", 50))
     return {
         "name": name,
         "backend": backend,
         "base_url": env.str(f"{prefix}_WEB_API_BASE_URL", default=default_url),
         "access_token": _secret(f"{prefix}_ACCESS_TOKEN"),
-        "request_limit": _whole_number(f"{prefix}_REQUEST_LIMIT", default=50),
+        "request_limit": _whole_number(f"{prefix}_REQUEST_LIMIT", default=default_limit),
         "request_window_seconds": _number(f"{prefix}_REQUEST_WINDOW_SECONDS", default=5.0, least=0.001),
         "adopt": env.str(f"{prefix}_ADOPT", default="auto"),
         "default_product_id": env.str(f"{prefix}_PRODUCT_ID", default=""),
@@ -168,6 +173,7 @@ STORES = [_store(name, slug) for name, slug in _named("STORES", default="fastspr
 LICENSE_SERVERS = [_license_server(name, slug) for name, slug in _named("LICENSE_SERVERS", default="cryptlex=cryptlex")]
 WEBHOOK_MAX_BYTES = _whole_number("WEBHOOK_MAX_BYTES", default=5_000_000, least=1)
 DATA_UPLOAD_MAX_MEMORY_SIZE = WEBHOOK_MAX_BYTES  # Django would refuse anything above 2.5 MB
+FULFILMENT_WAIT_SECONDS = _number("FULFILMENT_WAIT_SECONDS", default=4.5)
 APPLY_LEASE_SECONDS = _number("APPLY_LEASE_SECONDS", default=120, least=1)
 RETRY_FIRST_DELAY_SECONDS = _number("RETRY_FIRST_DELAY_SECONDS", default=5)
 SETTLING_SECONDS = _number("SETTLING_SECONDS", default=10)

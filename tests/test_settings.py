@@ -42,10 +42,12 @@ def test_defaults_are_safe_and_sufficient() -> None:
             "name": "fastspring",
             "adapter": "fastspring",
             "webhook_secrets": (),
+            "fulfilment_keys": (),
             "test_events": "hold",
             "api_username": "",
             "api_password": "",
             "api_base_url": "",
+            "unmapped": "wait",
         }
     ]
     assert settings["LICENSE_SERVERS"] == [
@@ -57,6 +59,8 @@ def test_defaults_are_safe_and_sufficient() -> None:
             "request_limit": 50,
             "request_window_seconds": 5.0,
             "adopt": "auto",
+            "default_product_id": "",
+            "uuid": "",
         }
     ]
     assert settings["WEBHOOK_MAX_BYTES"] == 5_000_000
@@ -96,8 +100,25 @@ def test_several_stores_and_license_servers_each_have_a_prefix() -> None:
         "request_limit": 0,
         "request_window_seconds": 2.5,
         "adopt": "always",
+        "default_product_id": "",
+        "uuid": "",
     }
     assert cryptlex["access_token"] == ""
+
+
+def test_license_servers_of_each_kind_have_their_own_address_and_limit() -> None:
+    settings = load({"LICENSE_SERVERS": "cryptlex,licensespring,other=nobody-knows"})
+    assert [(server["base_url"], server["request_limit"]) for server in settings["LICENSE_SERVERS"]] == [
+        ("https://api.cryptlex.com", 50),
+        ("https://saas.licensespring.com", 45),
+        ("", 50),
+    ]
+
+
+def test_a_store_with_a_key_and_no_user_name_has_it_as_password() -> None:
+    settings = load({"STORES": "stripe", "STRIPE_API_KEY": "rk_live_1", "STRIPE_UNMAPPED": "default"})
+    (stripe,) = settings["STORES"]
+    assert (stripe["api_username"], stripe["api_password"], stripe["unmapped"]) == ("", "rk_live_1", "default")
 
 
 def test_secrets_may_come_from_files(tmp_path: Path) -> None:

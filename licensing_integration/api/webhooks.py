@@ -34,7 +34,7 @@ class WebhookView(APIView):
 
     def post(self, request: HttpRequest, store: str) -> HttpResponse:
         try:
-            receipt = receive(store, body=_body(request), headers=_headers(request))
+            receipt = receive(store, body=read_body(request), headers=_headers(request))
         except DeliveryRejected as error:
             logger.warning("delivery rejected: %s", error, extra={"store": store, "status": error.status})
             rejections.count(store, error)
@@ -45,7 +45,7 @@ class WebhookView(APIView):
         return _answer(f"stored {receipt.events}", status=200)
 
 
-def _body(request: HttpRequest) -> bytes:
+def read_body(request: HttpRequest) -> bytes:
     """The raw body, its size checked before a byte of it is read."""
     limit = conf.webhook_max_bytes()
     try:

@@ -165,6 +165,6 @@ def _paid_through_date(state: PurchaseState, item: ItemFact, policies: Policies)
     if paid_through is None:
         return None
     expires_at = paid_through + timedelta(days=policies.extra_days)
-    if state.status is PurchaseStatus.OVERDUE and state.overdue_since:
-        expires_at = max(expires_at, state.overdue_since + timedelta(days=policies.overdue_grace_days))
+    if state.status is PurchaseStatus.OVERDUE and state.grace_began_at:
+        expires_at = max(expires_at, state.grace_began_at + timedelta(days=policies.overdue_grace_days))
     return expires_at

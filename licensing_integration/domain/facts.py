@@ -1,6 +1,6 @@
 """What an event says about a purchase. Facts name stores' ids, never a license server.
 
-A fact is a value: the same event gives the same facts, in a year's time. Translators make them, ``purchases.py``
+A fact is a value: the same event gives the same facts, in a year's time. Translators make them, ``folding.py``
 folds them. All datetimes are aware and in UTC.
 """
 
@@ -44,6 +44,7 @@ class ItemFact:
     attributes: Mapping[str, str] = field(default_factory=dict)
     order_id: str = ""
     subtotal: float | None = None
+    is_metered: bool = False  # billed for usage: the quantity on its invoices is usage, not units
     driver: str = ""  # "bundle:<path>" or "addon:<path>", else empty
 
 
@@ -118,10 +119,11 @@ class OrderFact(Fact):
     """An order's one-time items, or the fate of an order that was never paid.
 
     ``aliases``: other ids of the same order (its payment intent, its invoice): facts that share any of them speak of
-    one purchase. ``given_keys``: line → license keys the store has shown the buyer for it. ``transaction_id``: what the license server vendor's own integration writes to find the license
+    one purchase. ``transaction_id``: what the license server vendor's own integration writes to find the license
     again; empty = the order id, ``None`` = it writes nothing of use. ``items_are_guessed``: the store did not tell the
     lines; ``items`` is what its metadata says, and gives way to any lines that are told. ``beside``: what the same
-    order bought as subscriptions; it is in facts of its own, too.
+    order bought as subscriptions; it is in facts of its own, too. ``given_keys``: line → license keys that the store
+    has shown the buyer for it.
     """
 
     order_id: str
@@ -141,11 +143,14 @@ class OrderFact(Fact):
 class SubscriptionFact(Fact):
     """What an event says of one subscription; every part may be missing.
 
-    ``customer_is_buyer``: the customer was typed into the checkout and wins over account data.
+    ``customer_is_buyer``: the customer was typed into the checkout and wins over account data. ``customer_is_fetched``:
+    it was read from the store with the snapshot, and is as recent.
     ``is_confirmed``: the event itself proves that money or a trial was agreed on (an order, a charge), so a license may
     be issued from it; an activation alone waits a while for its order.
     ``snapshot_rank`` orders snapshots of the same period and time (0 = first: "created"), ``snapshot_at``: when the
     store described it so, if that is not ``occurred_at`` (it was fetched later).
+    ``overdue_at`` and ``overdue_period`` (a start, as ``period_began_at``): since when, and in which period, if that is
+    not the event's time and the snapshot's period.
     ``charged_items``: what a charge's lines say of the items, used where no newer snapshot lists them.
     ``guessed_item``: what metadata says where nothing told the items yet. ``beside``: what the same order bought
     besides this subscription; it is in facts of its own, too. ``aliases`` and ``given_keys`` as in ``OrderFact``.
@@ -157,12 +162,15 @@ class SubscriptionFact(Fact):
     reference: str = ""
     customer: Customer | None = None
     customer_is_buyer: bool = False
+    customer_is_fetched: bool = False
     add_ons: tuple[ItemFact, ...] = ()
     charged_items: tuple[ItemFact, ...] = ()
     guessed_item: ItemFact | None = None
     beside: tuple[ItemFact, ...] = ()
     charge: Charge | None = None
     overdue: bool = False
+    overdue_at: datetime | None = None
+    overdue_period: datetime | None = None
     is_confirmed: bool = False
     snapshot_rank: int = 0
     snapshot_at: datetime | None = None
@@ -191,7 +199,8 @@ class ReturnFact(Fact):
 
     ``order_id`` may be any name of the order or charge (see ``aliases`` there). Stores that tell no lines give
     ``amount`` in major currency units: of this refund, or with ``is_cumulative`` of all refunds of the payment so far.
-    ``has_failed``: the refund did not go through after all; it counts as not given.
+    ``has_failed``: the refund did not go through after all; it counts as not given. ``aliases``: further names of the
+    order, where the store tells several.
     """
 
     return_id: str
@@ -201,6 +210,7 @@ class ReturnFact(Fact):
     amount: float | None = None
     is_cumulative: bool = False
     has_failed: bool = False
+    aliases: tuple[str, ...] = ()
     is_live: bool = True
 
 
@@ -212,6 +222,7 @@ class DisputeFact(Fact):
     order_id: str
     is_open: bool = True
     is_lost: bool = False
+    aliases: tuple[str, ...] = ()
     is_live: bool = True
 
 

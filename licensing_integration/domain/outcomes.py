@@ -119,7 +119,7 @@ class EventState(StrEnum):
 class RejectionReason(StrEnum):
     """Why a delivery was refused, so that nothing of it was stored."""
 
-    NO_SECRET = "no_secret"  # none is configured for the store
+    NO_SECRET = "no_secret"  # noqa: S105 - none is configured for the store
     NO_SIGNATURE = "no_signature"
     UNREADABLE_SIGNATURE = "unreadable_signature"  # there is one, but not of the form the store uses
     WRONG_SIGNATURE = "wrong_signature"  # no configured secret signs these bytes

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from licensing_integration.domain.desired import ItemContext, desired_license, overridden
 from licensing_integration.domain.facts import ItemFact
+from licensing_integration.domain.items import expected_preparations
 from licensing_integration.domain.licenses import DesiredLicense
 from licensing_integration.domain.outcomes import (
     DisputeAction,
@@ -74,8 +75,8 @@ def judge(state: PurchaseState, policies: Policies, *, first_seen_at: datetime, 
     """What the purchase as a whole entitles to, refunds of single units aside."""
     if state.status is PurchaseStatus.UNKNOWN:
         return Standing(state=LicenseState.ABSENT, reason="The order itself has not arrived yet.", is_waiting=True)
-    if state.status is PurchaseStatus.PREPARED:
-        return _judge_prepared(state, policies, now)
+    if state.status is PurchaseStatus.PREPARED and state.prepared_at:
+        return _judge_prepared(state.prepared_at, policies, now)
     if state.status in {PurchaseStatus.PENDING, PurchaseStatus.NOT_PAID}:
         # The buyer has the key of a prepared license, and the order may yet be paid: it is kept, but of no use.
         unpaid = LicenseState.SUSPENDED if state.is_prepared else LicenseState.ABSENT
@@ -115,6 +116,10 @@ def plan_item(
     be a license of somebody else's making to take away.
     """
     standing = judge(state, context.policies, first_seen_at=first_seen_at, now=now)
+    expected = expected_preparations(state).get(item.line) if state.prepared else None
+    if expected and (standing.is_waiting or standing.state is LicenseState.ACTIVE):
+        # Also an add-on's, whose subscription is in order while its own order has not come.
+        standing = _judge_prepared(expected.asked_at, context.policies, now)
     if standing.is_waiting:
         return ItemPlan(review_at=standing.review_at, waiting_reason=standing.reason)
     returned = returned_quantity(state, item)
@@ -138,9 +143,9 @@ def _is_worth_making(slot: SlotPlan, state: PurchaseState, context: ItemContext)
     return slot.desired.state is not LicenseState.ABSENT
 
 
-def _judge_prepared(state: PurchaseState, policies: Policies, now: datetime) -> Standing:
+def _judge_prepared(asked_at: datetime, policies: Policies, now: datetime) -> Standing:
     """From the first time the store asked: a buyer who lets it ask again does not get more time."""
-    patience_ends = (state.prepared_at or now) + timedelta(hours=policies.prepared_hours)
+    patience_ends = asked_at + timedelta(hours=policies.prepared_hours)
     if now >= patience_ends:
         return Standing(state=LicenseState.SUSPENDED, reason="The order was never completed.")
     return Standing(
@@ -151,7 +156,7 @@ def _judge_prepared(state: PurchaseState, policies: Policies, now: datetime) -> 
 
 
 def _judge_overdue(state: PurchaseState, policies: Policies, now: datetime) -> Standing:
-    since = state.overdue_since or (state.version.occurred_at if state.version else now)
+    since = state.grace_began_at or (state.version.occurred_at if state.version else now)
     grace_ends = since + timedelta(days=policies.overdue_grace_days)
     # Without grace the notice itself decides: the store's clock may run ahead of ours.
     if policies.overdue_grace_days == 0 or now >= grace_ends:

@@ -10,6 +10,7 @@ from licensing_integration.domain.outcomes import PurchaseKind
 from licensing_integration.domain.purchases import MAIN_LINE, PurchaseState, Return
 
 MONEY_TOLERANCE = 0.005  # half a cent: sums are floats
+UNCLEAR_REFUND = "A refund of"  # what the question begins with
 MOST_UNITS = 1_000  # of a line whose price is compared with a sum
 
 
@@ -18,7 +19,7 @@ def returned_quantity(state: PurchaseState, item: ItemFact) -> int:
     charge pays for the licenses again, those of the add-ons bought with it included."""
     paying = _paying_order_ids(state, item)
     bought_together = [other for other in items_of(state).values() if _paying_order_ids(state, other) == paying]
-    refunds = [refund for refund in state.returns.values() if refund.order_id in paying]
+    refunds = _refunds_of(state, paying)
     by_sum = _returned_by_sums(refunds, bought_together)
     if by_sum is None:
         return item.quantity
@@ -32,26 +33,36 @@ def returned_quantity(state: PurchaseState, item: ItemFact) -> int:
 def unclear_refund(state: PurchaseState) -> str:
     """What a person has to decide about refunds that are mere sums and fit no number of units; empty if there is
     nothing to decide."""
-    items = list(items_of(state).values())
-    paying = state.order_ids if state.kind is PurchaseKind.ORDER else state.current_order_ids
-    refunds = [refund for refund in state.returns.values() if refund.order_id in paying]
-    if _is_everything_returned(refunds, items):
-        return ""
-    unclear = [amount for amount in _sums(refunds) if amount and _units_for(amount, items) is None]
+    by_payment: dict[frozenset[str], list[ItemFact]] = {}
+    for item in items_of(state).values():
+        by_payment.setdefault(_paying_order_ids(state, item), []).append(item)
+    unclear = _sums(_refunds_of(state, state.proration_order_ids))
+    for paying, items in by_payment.items():
+        unclear += _unclear_sums(_refunds_of(state, paying), items)
     if not unclear:
         return ""
     sums = " and ".join(f"{amount:.2f}" for amount in unclear)
     return (
-        f"A refund of {sums} fits no number of units, so no license was touched. Decide whether one has to go and "
+        f"{UNCLEAR_REFUND} {sums} fits no number of units, so no license was touched. Decide whether one has to go and "
         "override it; then take this off the list."
     )
+
+
+def _refunds_of(state: PurchaseState, names: frozenset[str]) -> list[Return]:
+    return [refund for refund in state.returns.values() if not refund.names.isdisjoint(names)]
+
+
+def _unclear_sums(refunds: Sequence[Return], items: Sequence[ItemFact]) -> list[float]:
+    if _is_everything_returned(refunds, items):
+        return []
+    return [amount for amount in _sums(refunds) if amount and _units_for(amount, items) is None]
 
 
 def _paying_order_ids(state: PurchaseState, item: ItemFact) -> frozenset[str]:
     if state.kind is PurchaseKind.ORDER:
         return state.order_ids
     is_renewed = item.line == MAIN_LINE or item.order_id in {"", state.initial_order_id}
-    return state.current_order_ids if is_renewed else frozenset({item.order_id})
+    return state.paying_order_ids(item.line) if is_renewed else frozenset({item.order_id})
 
 
 # --- refunds that are sums -----------------------------------------------------------------------------------------

@@ -129,6 +129,7 @@ class Terms:
     preset: PolicyPreset | None = None
     is_annotated: bool = False
     origins: Mapping[str, str] = field(default_factory=dict)
+    is_withdrawn: bool = False  # the item gets no license any more; kept to know what the ones it had were
 
 
 def resolve_policies(mapping: MappingTerms | None, *, defaults: Policies) -> Policies:

@@ -29,7 +29,8 @@ class ProductMapping(models.Model):
 
     store = models.CharField(max_length=50, help_text="Name of the store, as in the STORES setting.")
     store_product = models.CharField(
-        max_length=200, help_text="The store's id of the product; for FastSpring the product path."
+        max_length=200,
+        help_text="The store's id: FastSpring's product path, Stripe's price or product id (a price wins).",
     )
     is_active = models.BooleanField(
         "active", default=True, help_text="An inactive mapping counts as none for new purchases; its policies go on."

@@ -91,8 +91,8 @@ class StoreCustomer(models.Model):
 
 class PurchaseItem(models.Model):
     """One product in a purchase. ``terms`` are pinned when its slots are first planned: what a license is does not
-    change because somebody edits the mapping later. ``variant`` is the store's finer id of the product (a Stripe price),
-    empty where it has none. ``problem`` says why the item waits, empty if it does not."""
+    change because somebody edits the mapping later. ``variant`` is the store's finer id of the product (a Stripe
+    price), empty where it has none. ``problem`` says why the item waits, empty if it does not."""
 
     purchase = models.ForeignKey(Purchase, on_delete=models.CASCADE, related_name="items", db_index=False)
     store = models.CharField(max_length=50)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from datetime import datetime
 from typing import Any
 
 from licensing_integration.sandbox import stripe_billing as billing
@@ -47,7 +48,7 @@ class SubscriptionLife(StripeAccount):
     def begin_period(self, subscription_id: str) -> list[Event]:
         """The first half of a renewal: the period moves on before anything is paid."""
         subscription = self._subscription_in(subscription_id, "active", "trialing", "past_due")
-        if subscription["cancel_at"]:
+        if subscription["cancel_at"] and subscription["cancel_at"] <= _period_end(subscription):
             raise ImpossibleStepError("A canceled subscription does not renew.")
         before = copy.deepcopy(subscription)
         subscription["status"] = "active" if subscription["status"] == "trialing" else subscription["status"]
@@ -57,12 +58,6 @@ class SubscriptionLife(StripeAccount):
         lines = self.prorations.pop(subscription_id, []) + steps.period_lines(self, subscription)
         self._bill(subscription, lines, reason="subscription_cycle", since=began)
         return self.report("customer.subscription.updated", subscription, before=before)
-
-    def retry_payment(self, subscription_id: str) -> list[Event]:
-        """Another attempt to collect fails."""
-        self.pass_time(_LATER)
-        subscription = self._subscription_in(subscription_id, "past_due", "incomplete")
-        return steps.decline_invoice(self, self._open_invoices(subscription)[-1])
 
     def recover(self, subscription_id: str) -> list[Event]:
         """What was owed is paid at last, also the first payment of an incomplete subscription."""
@@ -127,18 +122,23 @@ class SubscriptionLife(StripeAccount):
         lines = [*credit, *steps.period_lines(self, subscription)]
         return self._change(subscription, before, lines, is_invoiced_now=True)
 
+    def remove_item(self, subscription_id: str, *, item: int) -> list[Event]:
+        """The rest of its period is credited with the next invoice."""
+        subscription = self._subscription_in(subscription_id, "active", "trialing", "past_due")
+        before = copy.deepcopy(subscription)
+        credit = self._proration(subscription, steps.items_of(subscription).pop(item), is_credit=True)
+        return self._change(subscription, before, credit, is_invoiced_now=False)
+
     def cancel_at_period_end(self, subscription_id: str) -> list[Event]:
         """Flexible subscriptions get ``cancel_at`` alone, classic ones the flag with it."""
         subscription = self._subscription_in(subscription_id, "active", "trialing", "past_due")
         is_classic = subscription["billing_mode"]["type"] == "classic"
-        return self._move(
-            subscription,
-            is_by_api=True,
-            cancel_at=max(item["current_period_end"] for item in steps.items_of(subscription)),
-            cancel_at_period_end=is_classic,
-            canceled_at=self.now(),
-            cancellation_details=billing.cancellation(reason="cancellation_requested"),
-        )
+        return self._schedule_end(subscription, at=_period_end(subscription), cancel_at_period_end=is_classic)
+
+    def cancel_on(self, subscription_id: str, day: datetime) -> list[Event]:
+        """On a day of the seller's choice, after which periods may still begin."""
+        subscription = self._subscription_in(subscription_id, "active", "trialing", "past_due")
+        return self._schedule_end(subscription, at=int(day.timestamp()), cancel_at_period_end=False)
 
     def undo_cancellation(self, subscription_id: str) -> list[Event]:
         return self._move(
@@ -151,7 +151,7 @@ class SubscriptionLife(StripeAccount):
         )
 
     def reach_cancellation(self, subscription_id: str) -> list[Event]:
-        """The end that ``cancel_at_period_end`` announced has come."""
+        """The end that was announced has come."""
         subscription = self._living(subscription_id)
         if not subscription["cancel_at"]:
             raise ImpossibleStepError("Nobody has canceled the subscription.")
@@ -222,6 +222,16 @@ class SubscriptionLife(StripeAccount):
             return []
         return self.report("customer.subscription.updated", subscription, before=before, by_api=is_by_api)
 
+    def _schedule_end(self, subscription: Object, *, at: int, cancel_at_period_end: bool) -> list[Event]:
+        return self._move(
+            subscription,
+            is_by_api=True,
+            cancel_at=at,
+            cancel_at_period_end=cancel_at_period_end,
+            canceled_at=self.now(),
+            cancellation_details=billing.cancellation(reason="cancellation_requested"),
+        )
+
     def _set_period(self, subscription: Object, item: Object, *, start: int) -> None:
         anchor = subscription["billing_cycle_anchor"]
         end = period_end(anchor, after=start, recurring=item["price"]["recurring"])
@@ -269,3 +279,7 @@ class SubscriptionLife(StripeAccount):
             ended_at=subscription["cancel_at"] if reason != "payment_failed" and not is_by_api else at,
         )
         return self.report("customer.subscription.deleted", subscription, by_api=is_by_api)
+
+
+def _period_end(subscription: Object) -> int:
+    return int(max(item["current_period_end"] for item in steps.items_of(subscription)))

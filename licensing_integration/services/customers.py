@@ -5,7 +5,8 @@ from __future__ import annotations
 from django.db import connection
 
 from licensing_integration.domain.facts import CustomerFact
-from licensing_integration.domain.purchases import PurchaseState, fold
+from licensing_integration.domain.folding import fold
+from licensing_integration.domain.purchases import PurchaseState
 from licensing_integration.models import StoreCustomer
 from licensing_integration.services.codec import from_json, to_json
 
@@ -28,7 +29,7 @@ def remember_customer(store: str, fact: CustomerFact, *, event_id: str) -> None:
 
 def with_known_customer(store: str, state: PurchaseState, *, customer_id: str) -> PurchaseState:
     """``state`` with what its customer has said before, or since."""
-    known = StoreCustomer.objects.filter(store=store, external_id=customer_id).first() if customer_id else None
+    known = StoreCustomer.objects.filter(store=store, external_id=customer_id).first()
     if known is None:
         return state
     return fold(state, from_json(known.fact, CustomerFact), event_id=known.event_id)

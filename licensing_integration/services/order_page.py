@@ -46,6 +46,7 @@ _MOST_TELLING = (
     Stage.ENDED,
     Stage.NOT_PAID,
 )
+_UNHEARD = frozenset({PurchaseStatus.UNKNOWN, PurchaseStatus.PREPARED})
 _UNPAID = frozenset({PurchaseStatus.OVERDUE, PurchaseStatus.UNPAID})
 
 
@@ -237,7 +238,7 @@ def _stages_without_licenses(purchase: Purchase, now: datetime) -> set[Stage]:
     if load_state(purchase).is_waiting_for_payment:
         return {Stage.WAITING_FOR_PAYMENT}
     # Planning names a time at which to look again only when it waits for something, such as an activation's order.
-    if purchase.status == PurchaseStatus.UNKNOWN or purchase.review_at is not None:
+    if purchase.status in _UNHEARD or purchase.review_at is not None:
         return {Stage.DELAYED if now - purchase.first_seen_at > LATE_AFTER else Stage.PREPARING}
     return set()
 

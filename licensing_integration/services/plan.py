@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -17,16 +17,19 @@ from licensing_integration.domain.facts import (
     ItemFact,
     NoteFact,
     OrderFact,
+    PreparationFact,
     PurchaseFact,
     ReturnFact,
     SubscriptionFact,
 )
 from licensing_integration.domain.features import Feature, counting_codes
+from licensing_integration.domain.folding import fold, is_stale
 from licensing_integration.domain.items import first_line, items_of
 from licensing_integration.domain.outcomes import EventState, LicenseState, PurchaseKind, PurchaseStatus
 from licensing_integration.domain.planning import ItemPlan, plan_item
-from licensing_integration.domain.purchases import MAIN_LINE, PurchaseState, fold, is_stale
-from licensing_integration.domain.refunds import unclear_refund
+from licensing_integration.domain.preparation import order_of, unordered_preparations
+from licensing_integration.domain.purchases import MAIN_LINE, PurchaseState
+from licensing_integration.domain.refunds import UNCLEAR_REFUND, unclear_refund
 from licensing_integration.domain.terms import Terms
 from licensing_integration.models import (
     HistoryEntry,
@@ -36,8 +39,8 @@ from licensing_integration.models import (
     PurchaseItem,
     WebhookEvent,
 )
-from licensing_integration.services import features, history
-from licensing_integration.services.codec import to_json
+from licensing_integration.services import features, history, preparations, takeover
+from licensing_integration.services.codec import from_json, to_json
 from licensing_integration.services.connections import adapter_of
 from licensing_integration.services.customers import remember_customer, with_known_customer
 from licensing_integration.services.purchases import (
@@ -47,8 +50,6 @@ from licensing_integration.services.purchases import (
     customer_of,
     load_state,
     lock_orders,
-    locked_purchases,
-    order_ids_of,
     store_state,
     take_over_early_refunds,
 )
@@ -66,6 +67,14 @@ CONTESTED = (
     "counts."
 )
 
+UNKNOWN_PAYMENT = (
+    "Money went back, or is disputed, for a payment of which no sale is known here, so no license was touched. Look it "
+    "up in the store; if a license belongs to it, override that one. With the store's API key such payments are found."
+)
+
+# A mapping saved while an item is being planned does not see that it waits; so the item looks for it once more.
+MAPPING_RACE = timedelta(minutes=1)
+
 # An event processed this long after it happened may speak of a license that the vendor's own integration made.
 FRESH_FOR = timedelta(minutes=10)
 
@@ -81,6 +90,9 @@ class _Batch:
     first_links: list[int] = field(default_factory=list)
     other_links: list[int] = field(default_factory=list)
     siblings: list[int] = field(default_factory=list)
+    is_awaited: bool = False  # the store waits for the keys
+    by_reference: bool = False  # the store may have asked for keys before it completed the order
+    order: Mapping[str, KnownOrder] = field(default_factory=dict)  # with ``by_reference``: what this event completes
 
     @property
     def event_id(self) -> int | None:
@@ -104,11 +116,17 @@ def plan_event(event: WebhookEvent, facts: Sequence[PurchaseFact], *, now: datet
         if not taken:
             return []
         uses_aliases = adapter_of(event.store).uses_aliases
-        lock_orders(event.store, order_ids_of(facts, uses_aliases=uses_aliases))
+        batch.is_awaited = any(isinstance(fact, PreparationFact) for fact in facts)
+        batch.by_reference = batch.is_awaited or preparations.are_keys_given_out(event.store)
+        batch.order = order_of(facts) if batch.by_reference else {}
+        names = preparations.names_of(facts, uses_aliases=uses_aliases, by_reference=batch.by_reference)
+        lock_orders(event.store, names)
         for fact in sorted(facts, key=_lock_order):
             if isinstance(fact, CustomerFact):
                 remember_customer(event.store, fact, event_id=event.external_id)
-            for purchase in locked_purchases(event.store, fact, uses_aliases=uses_aliases):
+            for purchase in preparations.purchases_of(
+                event.store, fact, uses_aliases=uses_aliases, by_reference=batch.by_reference
+            ):
                 _learn(purchase, fact, event, batch)
         _finish(batch)
     return batch.first_links
@@ -136,38 +154,69 @@ def _lock_order(fact: PurchaseFact) -> tuple[str, str]:
             return ("customer", fact.customer.external_id)
         case NoteFact():
             return (fact.kind.value, fact.purchase_id)
+        case PreparationFact():
+            return ("order", fact.reference)
         case OrderFact() | ReturnFact() | DisputeFact():
             return ("order", fact.order_id)
 
 
 def _finish(batch: _Batch) -> None:
     HistoryEntry.objects.bulk_create(batch.entries)
-    jobs.enqueue_links(batch.other_links)
+    # A buyer in front of the order page lets nobody pass.
+    jobs.enqueue_links(batch.other_links, priority=jobs.AWAITED_PRIORITY if batch.is_awaited else jobs.BULK_PRIORITY)
     jobs.enqueue_purchases(batch.siblings)
 
 
 def _learn(purchase: Purchase, fact: PurchaseFact, event: WebhookEvent, batch: _Batch) -> None:
     before = load_state(purchase)
     after = fold(before, fact, event_id=event.external_id)
-    if adapter_of(event.store).uses_aliases:
-        after = with_known_customer(event.store, after, customer_id=customer_of(fact))
+    new_customer = _new_customer(fact, before) if adapter_of(event.store).uses_aliases else ""
+    if new_customer:
+        after = with_known_customer(event.store, after, customer_id=new_customer)
     new_orders = after.order_ids - before.order_ids
-    if new_orders and (isinstance(fact, SubscriptionFact) or batch.has_several_facts or after.aliases):
+    may_have_siblings = isinstance(fact, SubscriptionFact) or batch.has_several_facts or bool(after.aliases)
+    # An unpaid order does not tell what it would consist of, and once it is paid its id is no news any more.
+    is_unpaid = isinstance(fact, OrderFact) and fact.status is not PurchaseStatus.COMPLETED
+    if new_orders and (may_have_siblings or is_unpaid):
         after = take_over_early_refunds(purchase, after, order_ids=new_orders)
     batch.note(purchase, f"event.{event.event_type}", _sentence(fact, before, after, event))
+    has_taken_over = False
+    if batch.by_reference:
+        after, has_taken_over = takeover.take_over(purchase, after, fact, order=batch.order, note=batch.note)
     store_state(purchase, after)
     purchase.attention = _attention(purchase.attention, fact, after)
+    if _is_unknown_payment(purchase, fact, after):
+        purchase.attention = UNKNOWN_PAYMENT
+    if batch.by_reference:
+        preparations.add_reference_alias(purchase, fact)
+        purchase.attention = takeover.question(after, fact) or purchase.attention
     add_aliases(purchase, order_ids=new_orders)
-    if adapter_of(event.store).uses_aliases:
-        add_customer_alias(purchase, fact)
-    _plan(purchase, after, batch)
+    if new_customer:
+        add_customer_alias(purchase, new_customer)
+    _plan(purchase, after, batch, has_taken_over=has_taken_over)
     purchase.save()
+
+
+def _is_unknown_payment(purchase: Purchase, fact: PurchaseFact, state: PurchaseState) -> bool:
+    """Stores with several names for a sale may tell one by which we do not know it; the others had the sale first, or
+    it is none of ours."""
+    is_money_back = isinstance(fact, ReturnFact | DisputeFact)
+    return is_money_back and state.status is PurchaseStatus.UNKNOWN and adapter_of(purchase.store).uses_aliases
+
+
+def _new_customer(fact: PurchaseFact, before: PurchaseState) -> str:
+    """The store's id of a customer whom the purchase did not know; empty if the fact names none such."""
+    known = before.customer.external_id if before.customer else ""
+    named = customer_of(fact)
+    return "" if named == known or isinstance(fact, CustomerFact) else named
 
 
 def _attention(present: str, fact: PurchaseFact, state: PurchaseState) -> str:
     """What a person should look at, after ``fact``."""
     if isinstance(fact, OrderFact | ReturnFact) and (question := unclear_refund(state)):
         return question
+    if present.startswith(UNCLEAR_REFUND):  # answered since, by another refund or by more of its lines
+        present = ""
     if isinstance(fact, OrderFact) and state.status is PurchaseStatus.COMPLETED:
         return ""
     if state.is_date_outdated:
@@ -190,10 +239,11 @@ def _sentence(fact: PurchaseFact, before: PurchaseState, after: PurchaseState, e
 # --- planning the items of one locked purchase ---------------------------------------------------------------------
 
 
-def _plan(purchase: Purchase, state: PurchaseState, batch: _Batch) -> None:
-    known = {row.line: row for row in purchase.items.all()} if _may_have_rows(purchase) else {}
+def _plan(purchase: Purchase, state: PurchaseState, batch: _Batch, *, has_taken_over: bool = False) -> None:
+    known = {row.line: row for row in purchase.items.all()} if has_taken_over or _may_have_rows(purchase) else {}
     wanted = _wanted_items(state, known)
-    links = _links_by_item(purchase) if any(row.terms for row in known.values()) else {}
+    has_links = state.is_prepared or any(row.terms for row in known.values())
+    links = _links_by_item(purchase) if known and has_links else {}
     mappings = mappings_of(purchase.store, [*wanted.values(), *state.beside.values()])
     before = {line: _row_values(row) for line, row in known.items()}
     _rename_guessed_row(known, before, wanted)
@@ -232,15 +282,21 @@ def _plan(purchase: Purchase, state: PurchaseState, batch: _Batch) -> None:
         # The first license of an item is applied by whoever planned it, the others by jobs of their own.
         batch.first_links.extend(pending[:1])
         batch.other_links.extend(pending[1:])
-    purchase.review_at = min((plan.review_at for plan in plans.values() if plan.review_at), default=None)
+    reviews = [plan.review_at for plan in plans.values() if plan.review_at]
+    if any(row.problem and row.problem != had_problem[line] for line, row in rows.items()):
+        reviews.append(batch.now + MAPPING_RACE)
+    purchase.review_at = min(reviews, default=None)
 
 
 def _wanted_items(state: PurchaseState, known: Mapping[str, PurchaseItem]) -> Mapping[str, ItemFact]:
     """The items of a purchase; those that a store's list of subscribed items no longer holds with a quantity of 0."""
     wanted = items_of(state)
+    unordered = [known[line] for line in unordered_preparations(state) if line in known]
+    wanted = {**wanted, **{row.line: _dropped_item(row) for row in unordered}}
     if state.subscription is None or not state.subscription.items:
         return wanted
-    dropped = [row for line, row in known.items() if line not in wanted and line != MAIN_LINE]
+    is_renamed = first_line(wanted) not in known  # what stood for the whole purchase becomes its first item
+    dropped = [row for line, row in known.items() if line not in wanted and not (line == MAIN_LINE and is_renamed)]
     return {**wanted, **{row.line: _dropped_item(row) for row in dropped}}
 
 
@@ -329,13 +385,58 @@ def _plan_row(
     terms: Terms | None,
     bought_for_it: Sequence[Feature],
 ) -> ItemPlan:
-    if terms is None or terms.feature_code:
+    if terms is not None and terms.feature_code:
         return ItemPlan()
+    if terms is None:
+        return _plan_without_terms(purchase, state, item, row, mapping, links, batch)
+    context = _context(purchase, state, item, mapping, links, batch, terms=terms, bought_for_it=bought_for_it)
+    plan = plan_item(state, item, context, first_seen_at=purchase.first_seen_at, now=batch.now)
+    row.returned_quantity = plan.returned_quantity
+    if plan.slots:
+        row.terms = to_json(terms)
+    return plan
+
+
+def _plan_without_terms(
+    purchase: Purchase,
+    state: PurchaseState,
+    item: ItemFact,
+    row: PurchaseItem,
+    mapping: ProductMapping | None,
+    links: dict[int, LicenseLink],
+    batch: _Batch,
+) -> ItemPlan:
+    """What becomes of the licenses an item has, now that nothing says what it should be. Where it waits for a person,
+    they stay; yet what is no longer paid for is taken away. Where no license is needed, none is paid for."""
+    if not row.terms or not links:
+        return ItemPlan()
+    pinned = from_json(row.terms, Terms)
+    context = _context(purchase, state, item, mapping, links, batch, terms=pinned, bought_for_it=())
+    units = min(item.quantity, max(links)) if row.problem else 0
+    now, first_seen_at = batch.now, purchase.first_seen_at
+    plan = plan_item(state, replace(item, quantity=units), context, first_seen_at=first_seen_at, now=now)
+    if not row.problem:
+        row.terms = to_json(replace(pinned, is_withdrawn=True))
+        return plan
+    return replace(plan, slots=tuple(slot for slot in plan.slots if slot.desired.state is not LicenseState.ACTIVE))
+
+
+def _context(
+    purchase: Purchase,
+    state: PurchaseState,
+    item: ItemFact,
+    mapping: ProductMapping | None,
+    links: dict[int, LicenseLink],
+    batch: _Batch,
+    *,
+    terms: Terms,
+    bought_for_it: Sequence[Feature],
+) -> ItemContext:
     adapter = adapter_of(purchase.store)
     policies = effective_policies(terms, mapping, stores_own=adapter.policies)
     written, *searched = adapter.reference_keys[state.kind]
     vendor_id = _vendor_id(purchase, state)
-    context = ItemContext(
+    return ItemContext(
         terms=terms,
         policies=policies,
         existing={unit: _override_of(link) for unit, link in links.items()},
@@ -345,11 +446,6 @@ def _plan_row(
         metadata={f"{adapter.slug}_driver": item.driver.replace(":", "_", 1)} if item.driver else {},
         features=counting_codes(state, bought_for_it, policies=policies),
     )
-    plan = plan_item(state, item, context, first_seen_at=purchase.first_seen_at, now=batch.now)
-    row.returned_quantity = plan.returned_quantity
-    if plan.slots:
-        row.terms = to_json(terms)
-    return plan
 
 
 def _note_problem(purchase: Purchase, row: PurchaseItem, batch: _Batch, *, before: str, has_terms: bool) -> None:
@@ -363,6 +459,8 @@ def _vendor_id(purchase: Purchase, state: PurchaseState) -> str:
     """What the vendor's own integration would write; empty where it has nothing but a placeholder."""
     if state.kind is PurchaseKind.SUBSCRIPTION:
         return purchase.external_id
+    if state.is_prepared and not state.initial_order_id:
+        return ""  # only its reference is known yet
     return purchase.external_id if state.transaction_id == "" else state.transaction_id or ""
 
 
@@ -385,7 +483,8 @@ def _is_adoptable(purchase: Purchase, state: PurchaseState, terms: Terms, batch:
     began = batch.event.occurred_at if batch.event else None
     if began is None or began < purchase.first_seen_at - FRESH_FOR:
         return True
-    has_seen_its_order = state.customer_is_buyer or any(charge.is_initial for charge in state.charges.values())
+    is_initial = any(charge.is_initial for charge in state.charges.values())
+    has_seen_its_order = state.customer_is_buyer or is_initial or state.is_prepared
     return not has_seen_its_order or _is_in_later_period(state)
 
 

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 
 from django.db import connection
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from licensing_integration.domain.facts import (
@@ -13,12 +14,14 @@ from licensing_integration.domain.facts import (
     DisputeFact,
     NoteFact,
     OrderFact,
+    PreparationFact,
     PurchaseFact,
     ReturnFact,
     SubscriptionFact,
 )
-from licensing_integration.domain.outcomes import PurchaseKind
-from licensing_integration.domain.purchases import PurchaseState, absorb
+from licensing_integration.domain.folding import absorb
+from licensing_integration.domain.outcomes import PurchaseKind, PurchaseStatus
+from licensing_integration.domain.purchases import PurchaseState
 from licensing_integration.models import Purchase, PurchaseAlias
 from licensing_integration.services.codec import from_json, to_json
 
@@ -55,11 +58,11 @@ def order_ids_of(facts: Sequence[PurchaseFact], *, uses_aliases: bool) -> set[st
             case OrderFact():
                 ids.update({fact.order_id, *fact.aliases})
             case ReturnFact() | DisputeFact():
-                ids.add(fact.order_id)
+                ids.update({fact.order_id, *fact.aliases})
             case SubscriptionFact():
                 ids.update({fact.order_id, *fact.aliases, *(item.order_id for item in fact.add_ons)})
                 ids.update({fact.charge.order_id, *fact.charge.aliases} if fact.charge else ())
-            case CustomerFact() | NoteFact():
+            case CustomerFact() | NoteFact() | PreparationFact():
                 pass
         if uses_aliases:
             ids.add(customer_of(fact))
@@ -83,26 +86,26 @@ def locked_purchases(store: str, fact: PurchaseFact, *, uses_aliases: bool) -> l
             return [known or _upsert(store, PurchaseKind.ORDER, fact.order_id, is_live=fact.is_live)]
         case SubscriptionFact():
             return [_upsert(store, PurchaseKind.SUBSCRIPTION, fact.subscription_id, is_live=fact.is_live)]
+        case PreparationFact():
+            kind = PurchaseKind.SUBSCRIPTION if fact.subscription_id else PurchaseKind.ORDER
+            return [_upsert(store, kind, fact.subscription_id or fact.reference, is_live=fact.is_live)]
         case NoteFact():
             return [_upsert(store, fact.kind, fact.purchase_id, is_live=fact.is_live)]
         case CustomerFact():
-            return _locked(_ids_of_customer(store, fact.customer.external_id))
+            return _locked(_of_customer(store, fact.customer.external_id))
         case ReturnFact() | DisputeFact():
-            found = _locked(_ids_of_order(store, fact.order_id))
+            found = _locked(of_orders(store, [fact.order_id, *fact.aliases]))
             return found or [_upsert(store, PurchaseKind.ORDER, fact.order_id, is_live=fact.is_live)]
 
 
-def _locked(purchase_ids: Sequence[int]) -> list[Purchase]:
-    return list(Purchase.objects.filter(pk__in=purchase_ids).order_by("id").select_for_update(no_key=True))
+def _locked(purchases: QuerySet[Purchase]) -> list[Purchase]:
+    return list(purchases.order_by("id").select_for_update(no_key=True))
 
 
 def _known_order(store: str, fact: OrderFact) -> Purchase | None:
     """The order, when it was made under another of its names: a Checkout session and its invoice are one order."""
-    names = [fact.order_id, *fact.aliases]
-    orders = Purchase.objects.filter(store=store, kind=PurchaseKind.ORDER)
-    aliased = PurchaseAlias.objects.filter(store=store, kind=ORDER_ALIAS, value__in=names).values("purchase_id")
-    own, other = orders.filter(external_id__in=names), orders.filter(pk__in=aliased)
-    return next(iter(_locked([row[0] for row in own.values_list("id").union(other.values_list("id"))])), None)
+    known = of_orders(store, [fact.order_id, *fact.aliases]).filter(kind=PurchaseKind.ORDER)
+    return known.order_by("id").select_for_update(no_key=True).first()
 
 
 def load_state(purchase: Purchase) -> PurchaseState:
@@ -115,17 +118,21 @@ def load_state(purchase: Purchase) -> PurchaseState:
 def take_over_early_refunds(purchase: Purchase, state: PurchaseState, *, order_ids: Iterable[str]) -> PurchaseState:
     """A refund that overtook its order waits on a placeholder, or on whichever purchase of that order was known by
     then; every other purchase of the order takes it over."""
-    for order_id in sorted(order_ids):
-        others = set(_ids_of_order(purchase.store, order_id)) - {purchase.pk}
-        for other in Purchase.objects.filter(pk__in=others) if others else ():
+    names = sorted(order_ids)
+    others = list(of_orders(purchase.store, names).exclude(pk=purchase.pk).order_by("id")) if names else []
+    placeholders = [other.pk for other in others if other.status == PurchaseStatus.UNKNOWN and other.attention]
+    if placeholders:
+        Purchase.objects.filter(pk__in=placeholders).update(attention="")  # the sale is known now
+    for order_id in names:
+        for other in others:
             state = absorb(state, load_state(other), order_id=order_id)
     return state
 
 
 def beside(purchase: Purchase, *, order_ids: Iterable[str]) -> list[int]:
     """The other purchases of these orders of it."""
-    found = {known for order_id in order_ids for known in _ids_of_order(purchase.store, order_id)}
-    return sorted(found - {purchase.pk})
+    others = of_orders(purchase.store, order_ids).exclude(pk=purchase.pk)
+    return list(others.order_by("id").values_list("id", flat=True))
 
 
 def store_state(purchase: Purchase, state: PurchaseState) -> None:
@@ -150,24 +157,24 @@ def add_aliases(purchase: Purchase, *, order_ids: Iterable[str]) -> None:
         PurchaseAlias.objects.bulk_create(rows, ignore_conflicts=True)
 
 
-def add_customer_alias(purchase: Purchase, fact: PurchaseFact) -> None:
+def add_customer_alias(purchase: Purchase, customer_id: str) -> None:
     """The store's id of the customer, by which later changes of the address find the purchase."""
-    customer_id = customer_of(fact)
-    if customer_id and not isinstance(fact, CustomerFact):
-        alias = PurchaseAlias(store=purchase.store, kind=CUSTOMER_ALIAS, value=customer_id, purchase=purchase)
-        PurchaseAlias.objects.bulk_create([alias], ignore_conflicts=True)
+    alias = PurchaseAlias(store=purchase.store, kind=CUSTOMER_ALIAS, value=customer_id, purchase=purchase)
+    PurchaseAlias.objects.bulk_create([alias], ignore_conflicts=True)
 
 
-def _ids_of_customer(store: str, customer_id: str) -> list[int]:
+def _of_customer(store: str, customer_id: str) -> QuerySet[Purchase]:
     aliases = PurchaseAlias.objects.filter(store=store, kind=CUSTOMER_ALIAS, value=customer_id)
-    return list(aliases.values_list("purchase_id", flat=True)) if customer_id else []
+    return Purchase.objects.filter(pk__in=aliases.values("purchase_id")) if customer_id else Purchase.objects.none()
 
 
-def _ids_of_order(store: str, order_id: str) -> list[int]:
-    """The purchases of an order: its one-time part, and the subscriptions bought or renewed by it."""
-    own = Purchase.objects.filter(store=store, kind=PurchaseKind.ORDER, external_id=order_id).values_list("id")
-    aliased = PurchaseAlias.objects.filter(store=store, kind=ORDER_ALIAS, value=order_id).values_list("purchase_id")
-    return [row[0] for row in own.union(aliased)]
+def of_orders(store: str, order_ids: Iterable[str]) -> QuerySet[Purchase]:
+    """The purchases of these orders: their one-time parts, and the subscriptions bought or renewed by them."""
+    names = list(order_ids)
+    own = Purchase.objects.filter(store=store, kind=PurchaseKind.ORDER, external_id__in=names).order_by()
+    aliased = PurchaseAlias.objects.filter(store=store, kind=ORDER_ALIAS, value__in=names).order_by()
+    # A union of ids: OR would read the whole table.
+    return Purchase.objects.filter(pk__in=own.values("pk").union(aliased.values("purchase_id")))
 
 
 def _upsert(store: str, kind: PurchaseKind, external_id: str, *, is_live: bool) -> Purchase:

@@ -35,7 +35,7 @@ WITH stored AS (
     SELECT jsonb_agg(id ORDER BY id) AS ids FROM stored WHERE is_new AND state = 'received'
 ), job AS (
     SELECT procrastinate_defer_jobs_v1(ARRAY[
-        ROW(%s, %s, 0, NULL, NULL, jsonb_build_object('event_ids', ids), NULL)
+        ROW(%s, %s, %s, NULL, NULL, jsonb_build_object('event_ids', ids), NULL)
     ]::procrastinate_job_to_defer_v1[]) FROM waiting WHERE ids IS NOT NULL
 )
 SELECT count(*) FILTER (WHERE is_new), (SELECT count(*) FROM job) FROM stored
@@ -77,7 +77,12 @@ def receive(store_name: str, *, body: bytes, headers: Mapping[str, str]) -> Rece
 
 
 def store_events(
-    events: Sequence[RawEvent], *, store: StoreConfig, adapter: StoreAdapter, are_delivered: bool = True
+    events: Sequence[RawEvent],
+    *,
+    store: StoreConfig,
+    adapter: StoreAdapter,
+    are_delivered: bool = True,
+    priority: int = 0,
 ) -> Receipt:
     """Put events into the inbox with their first verdicts and wake a worker for the new ones, in one transaction.
 
@@ -89,7 +94,7 @@ def store_events(
     row = _ROW.format(deliveries=int(are_delivered))
     if_known = _COUNT_DELIVERY if are_delivered else _LEAVE_ALONE
     sql = _STORE_AND_WAKE.format(rows=", ".join([row] * len(rows)), if_known=if_known)
-    new = _execute_anyhow(sql, [*chain.from_iterable(rows), jobs.QUEUE, jobs.PROCESS_EVENTS])
+    new = _execute_anyhow(sql, [*chain.from_iterable(rows), jobs.QUEUE, jobs.PROCESS_EVENTS, priority])
     return Receipt(events=len(rows), new=new)
 
 

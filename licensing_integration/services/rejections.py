@@ -78,6 +78,11 @@ _EXPLANATIONS: Mapping[RejectionReason, Explanation] = MappingProxyType(
             advice="Set this machine's clock by a time server, and check that no proxy keeps deliveries back. "
             "A few may be somebody sending old deliveries again: nothing to do.",
         ),
+        RejectionReason.WRONG_HASH: Explanation(
+            meaning="requests for keys whose hash no private key makes",
+            advice="Compare {prefix}_FULFILMENT_KEY with the private key on the Security tab of the fulfilment in the "
+            "store; every product's fulfilment has its own, so list them all. " + _STRANGER,
+        ),
         RejectionReason.BAD_SIGNATURE: Explanation(
             meaning="without a valid signature",
             advice="The lines 'delivery rejected' in the log say more. " + _STRANGER,

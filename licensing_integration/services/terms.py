@@ -57,8 +57,10 @@ def effective_terms(
 ) -> Terms | None:
     """The pinned terms of an item, or fresh ones; ``None`` when it gets no license or has to wait. Writes on ``row``
     (unsaved) which mapping counts, and why it waits."""
-    if row.terms and not is_moved and not row.problem and item.quantity <= LARGEST_QUANTITY:
-        return from_json(row.terms, Terms)
+    pinned = from_json(row.terms, Terms) if row.terms else None
+    is_usable = pinned and not pinned.is_withdrawn and not is_moved and not row.problem
+    if is_usable and item.quantity <= LARGEST_QUANTITY:
+        return pinned
     store = store_config(row.store)
     active = mapping.to_terms() if mapping and mapping.is_active else None
     row.mapping = mapping if active else None

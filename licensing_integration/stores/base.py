@@ -74,9 +74,7 @@ class KeyRequest:
 
 
 class ReadFulfilment(Protocol):
-    def __call__(
-        self, request: FulfilmentRequest, keys: Sequence[Secret], *, received_at: datetime
-    ) -> KeyRequest:
+    def __call__(self, request: FulfilmentRequest, keys: Sequence[Secret], *, received_at: datetime) -> KeyRequest:
         """Raises ``InvalidSignature`` unless one of ``keys`` proves the request, ``PayloadError`` for what is wrong in
         it. Pure: the time comes from the caller."""
         ...

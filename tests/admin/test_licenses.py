@@ -10,6 +10,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from licensing_integration.admin.comparison import compare
 from licensing_integration.domain.facts import Customer
 from licensing_integration.domain.licenses import DesiredLicense, LicenseSnapshot
 from licensing_integration.domain.outcomes import ExpiryMode, LicenseState
@@ -211,3 +212,35 @@ def test_a_license_that_is_there_or_not_wanted_is_not_issued_again(
     staff.post(address, REASON)
     assert queued() == []
     assert not HistoryEntry.objects.exists()
+
+
+def test_what_only_some_license_servers_know_is_compared_where_it_is_wanted(db: None) -> None:
+    link = LicenseLinkFactory()
+    link.desired |= {
+        "license_type": "subscription",
+        "is_trial": True,
+        "grace_hours": 48,
+        "features": ["pdf"],
+        "custom_fields": {"Seats": "5"},
+        "maintenance_duration": "1y",
+        "end_date_note": "2031-05-01",
+    }
+    link.item.terms["origins"]["grace_hours"] = "store attribute grace_period"
+    link.item.save()
+    link.save()
+    rows = {row.label: row for row in compare(link)}
+    assert (rows["Hours of grace"].wanted, rows["Hours of grace"].origin) == ("48", "store attribute grace_period")
+    assert (rows["Trial"].wanted, rows["Trial"].reported) == ("yes", "no")
+    assert (rows["Features"].wanted, rows["Custom fields"].wanted) == ("pdf", "Seats = 5")
+    assert (rows["Maintenance"].wanted, rows["Noted end"].wanted) == ("1y", "2031-05-01")
+    assert "Users" not in rows
+
+
+@pytest.mark.parametrize(("hours", "is_different"), [(0, False), (48, False), (47, True)])
+def test_hours_of_grace_in_the_end_date_are_no_difference(hours: int, is_different: bool, db: None) -> None:
+    end = datetime(2031, 5, 1, tzinfo=UTC)
+    link = LicenseLinkFactory()
+    link.desired |= {"expiry": "paid_through", "expires_at": end.isoformat(), "grace_hours": 48}
+    link.observed |= {"expires_at": (end + timedelta(hours=hours)).isoformat()}
+    (row,) = [row for row in compare(link) if row.label == "Expires"]
+    assert row.is_different is is_different

@@ -148,7 +148,7 @@ def _default(call: ast.Call) -> str | None:
         return None
     if isinstance(given.value, bool):
         return str(given.value).lower()
-    return f"{given.value:.0f}" if isinstance(given.value, float) else str(given.value)
+    return f"{given.value:g}" if isinstance(given.value, float) else str(given.value)
 
 
 def _variables_explained() -> dict[str, Variable]:
@@ -182,6 +182,6 @@ def _is_env(node: ast.expr) -> bool:
 def test_the_example_names_only_variables_that_exist() -> None:
     example = (ROOT / ".env.example").read_text(encoding="utf-8")
     names = set(re.findall(r"^(?:# )?([A-Z][A-Z_]+)=", example, re.MULTILINE)) - {"POSTGRES_PASSWORD"}
-    general = {re.sub(r"^CRYPTLEX_", "<SERVER>_", re.sub(r"^FASTSPRING_", "<STORE>_", name)) for name in names}
+    general = {re.sub(r"^CRYPTLEX_", "<SERVER>_", re.sub(r"^(FASTSPRING|STRIPE)_", "<STORE>_", name)) for name in names}
     assert general <= set(_variables_read())
     assert len(general) > 15

@@ -19,10 +19,11 @@ from licensing_integration.domain.facts import (
     Subscription,
     SubscriptionFact,
 )
+from licensing_integration.domain.folding import fold
 from licensing_integration.domain.items import items_of
 from licensing_integration.domain.outcomes import ExpiryMode, PurchaseKind, PurchaseStatus
 from licensing_integration.domain.planning import ItemPlan, plan_item
-from licensing_integration.domain.purchases import PurchaseState, fold
+from licensing_integration.domain.purchases import PurchaseState
 from licensing_integration.domain.terms import Policies, Terms
 
 START = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)

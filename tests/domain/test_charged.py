@@ -111,11 +111,13 @@ def test_one_first_payment_known_by_two_names_counts_once():
 
 def test_overdue_counts_from_the_first_notice_of_its_period():
     first = folded(invoiced(0, 1), listed(30, OVERDUE, period=2), listed(33, OVERDUE, period=2))
-    assert first.overdue_since == day(30)
+    assert first.grace_began_at == day(30)
     assert state_at(first, 36.9) is LicenseState.ACTIVE
     assert state_at(first, 37.1) is LicenseState.SUSPENDED
     again = folded(invoiced(0, 1), listed(30, OVERDUE, period=2), invoiced(35, 2), listed(60, OVERDUE, period=3))
-    assert again.overdue_since == day(60)
+    assert again.grace_began_at == day(60)
+    unpaid_since = folded(invoiced(0, 1), listed(30, OVERDUE, period=2), listed(60, OVERDUE, period=3))
+    assert unpaid_since.grace_began_at == day(30)
 
 
 def test_a_payment_settles_an_overdue_notice_that_comes_later():
@@ -302,6 +304,13 @@ def test_a_lost_dispute_takes_the_license_and_a_won_one_gives_it_back():
     assert state_at(folded(sold(0, STUDIO), disputed(5), disputed(9, is_open=False)), 10) is LicenseState.ACTIVE
     lost = folded(sold(0, STUDIO), disputed(5), disputed(9, is_open=False, is_lost=True))
     assert state_at(lost, 10) is LicenseState.REVOKED
+
+
+def test_a_lost_dispute_about_an_earlier_period_takes_nothing():
+    renewed = [listed(0), invoiced(0, 1), invoiced(30, 2)]
+    earlier = disputed(40, is_open=False, is_lost=True, order_id="in_1")
+    assert state_at(folded(*renewed, earlier), 41) is LicenseState.ACTIVE
+    assert state_at(folded(*renewed, replace(earlier, order_id="in_2")), 41) is LicenseState.REVOKED
 
 
 def test_a_customer_who_changes_the_address_is_followed():

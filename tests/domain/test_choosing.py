@@ -40,6 +40,7 @@ def _choose(mapping: MappingTerms, attributes: dict[str, str], *servers: Server)
         (MappingTerms(), {**CODE, **ID}, (SPRING,), ("spring", "photon")),
         # the account named by uuid
         (MappingTerms(), {**CODE, "uuid": "b"}, (OURS, THEIRS), ("theirs", "photon")),
+        (MappingTerms(), {**CODE, "uuid": "b"}, (SPRING, THEIRS), ("theirs", "photon")),
         (MappingTerms(), {**CODE, "uuid": "C"}, (OURS, SPRING), ("spring", "photon")),
         (MappingTerms(), CODE, (OURS, THEIRS), ("ours", "photon")),
         (MappingTerms(server="ours"), {**CODE, "uuid": "C"}, (OURS,), ("ours", "photon")),

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from licensing_integration.domain.facts import Customer, NoteFact, PurchaseFact, SubscriptionFact
+from licensing_integration.domain.folding import absorb, fold, is_stale
 from licensing_integration.domain.items import items_of
 from licensing_integration.domain.outcomes import ExpiryMode, PurchaseKind, PurchaseStatus
-from licensing_integration.domain.purchases import PurchaseState, Version, absorb, fold, is_stale
+from licensing_integration.domain.purchases import PurchaseState, Version
 from licensing_integration.services.codec import from_json, to_json
 from tests.domain.samples import (
     AVA,

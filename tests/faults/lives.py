@@ -6,10 +6,11 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from licensing_integration.sandbox.fastspring import Buyer, DemoSubscription, Event, FastSpringShop
+from tests.faults.servers import CRYPTLEX, Server
 
-BY_DATE, BY_INTERVAL = "by-date", "by-interval"
 EXTRA_DAYS = timedelta(days=1)
 
 
@@ -18,6 +19,7 @@ class Expected:
     """What each license of a purchase must be like. ``state``: ``active``, ``suspended`` or ``absent``. It ends at
     ``until``, or so many monthly ``periods`` after its creation; both ``None``: not looked at."""
 
+    server: Server
     slots: tuple[str, ...]
     state: str
     until: datetime | None = None
@@ -26,10 +28,10 @@ class Expected:
 
 @dataclass(frozen=True, kw_only=True)
 class Life:
-    """One purchase: its events in the order in which they happened, and how it ends."""
+    """One purchase: its events in the order in which they happened, and how each part of it ends."""
 
     events: tuple[Event, ...]
-    expected: Expected
+    expected: tuple[Expected, ...]
 
 
 class Clock:
@@ -48,11 +50,15 @@ class Clock:
 class Teller:
     """Lets one subscription live; each verb moves the clock on and notes the event."""
 
-    def __init__(self, buyer: Buyer, *, product: str = BY_DATE, quantity: int = 1) -> None:
+    def __init__(
+        self, buyer: Buyer, *, server: Server = CRYPTLEX, is_by_interval: bool = False, quantity: int = 1
+    ) -> None:
+        self.server = server
+        self.is_counted = is_by_interval and server.is_counting
         self.clock = Clock()
         self.shop = FastSpringShop(clock=self.clock)
         self.events: list[Event] = []
-        self.product = product
+        product = server.by_interval if is_by_interval else server.by_date
         self.subscription: DemoSubscription
         self.subscription, begun = self.shop.subscribe(buyer, product, quantity=quantity)
         self.most = quantity
@@ -87,14 +93,11 @@ class Teller:
     def end(self, state: str) -> Life:
         """The life so far; its licenses must be in ``state``."""
         slots = tuple(f"fastspring/subscription/{self.subscription.id}/main/{n}" for n in range(1, self.most + 1))
-        is_dated = self.product == BY_DATE and state != "absent"
-        expected = Expected(
-            slots=slots,
-            state=state,
-            until=self.subscription.next + EXTRA_DAYS if is_dated else None,
-            periods=self.subscription.sequence if self.product == BY_INTERVAL and state != "absent" else None,
-        )
-        return Life(events=tuple(self.events), expected=expected)
+        end: dict[str, Any] = {"until": self.subscription.next + EXTRA_DAYS}
+        if self.is_counted:
+            end = {"periods": self.subscription.sequence}
+        expected = Expected(server=self.server, slots=slots, state=state, **({} if state == "absent" else end))
+        return Life(events=tuple(self.events), expected=(expected,))
 
 
 _STORIES: Sequence[Callable[[Teller], Life]] = (
@@ -115,25 +118,31 @@ _STORIES: Sequence[Callable[[Teller], Life]] = (
 )
 
 
-def subscriptions(count: int) -> list[Life]:
+def subscriptions(count: int, *, server: Server = CRYPTLEX) -> list[Life]:
     """Subscriptions with a story each, of quantities 1 to 5; every third is renewed by interval instead of by date."""
     lives = []
     for number in range(count):
-        product = BY_INTERVAL if number % 3 == 1 else BY_DATE
-        teller = Teller(buyer(number), product=product, quantity=1 + number % 4)
+        teller = Teller(buyer(number), server=server, is_by_interval=number % 3 == 1, quantity=1 + number % 4)
         lives.append(_STORIES[number % len(_STORIES)](teller))
     return lives
 
 
-def orders(count: int, *, quantity: int) -> list[Life]:
-    """One-time orders."""
+def orders(count: int, *, quantity: int, servers: Sequence[Server] = (CRYPTLEX,)) -> list[Life]:
+    """One-time orders, each with one product of each of these servers."""
     shop = FastSpringShop()
     lives = []
     for number in range(count):
-        event = shop.buy(buyer(number), BY_DATE, quantity=quantity)
-        slots = tuple(f"fastspring/order/{event['data']['id']}/{BY_DATE}/{n}" for n in range(1, quantity + 1))
-        lives.append(Life(events=(event,), expected=Expected(slots=slots, state="active")))
+        lines = [shop.item(server.by_date, quantity=quantity) for server in servers]
+        event = shop.order(buyer(number), *lines)
+        expected = [_ordered(event, server, quantity=quantity) for server in servers]
+        lives.append(Life(events=(event,), expected=tuple(expected)))
     return lives
+
+
+def _ordered(event: Event, server: Server, *, quantity: int) -> Expected:
+    line = f"fastspring/order/{event['data']['id']}/{server.by_date}"
+    slots = tuple(f"{line}/{unit}" for unit in range(1, quantity + 1))
+    return Expected(server=server, slots=slots, state="active")
 
 
 def buyer(number: int) -> Buyer:

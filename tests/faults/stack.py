@@ -1,4 +1,4 @@
-"""The whole product in real processes: PostgreSQL (fsync on), web server, workers, and a Cryptlex sandbox over HTTP."""
+"""The whole product in real processes: PostgreSQL (fsync on), web server, workers; two license servers over HTTP."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ from pathlib import Path
 import psutil
 import requests
 
+from licensing_integration.sandbox.licensespring import LicenseSpringOptions
 from project.embedded_postgres import EmbeddedPostgres
 from tests.faults.database import Database
 from tests.faults.processes import Child, wait_until
-from tests.faults.sandbox import WatchedSandbox
+from tests.faults.sandbox import WatchedCryptlex, WatchedLicenseSpring, WatchedSandbox
+from tests.faults.servers import Server
 from tests.temporary import make_postgres_folder
 
 SECRET = "webhook-secret-for-tests"
@@ -54,8 +56,12 @@ class Stack:
             cleanup.callback(self.postgres.stop)
             self.postgres.start()
             self.database = Database(self.postgres.url)
-            self.sandbox = WatchedSandbox(accept_any_product=True).start()
-            cleanup.callback(self.sandbox.stop)
+            self.cryptlex = WatchedCryptlex(accept_any_product=True).start()
+            cleanup.callback(self.cryptlex.stop)
+            # Without that header, a worker leaves the server alone for five seconds.
+            options = LicenseSpringOptions(retry_after_sent=True)
+            self.spring = WatchedLicenseSpring(accept_any_product=True, options=options).start()
+            cleanup.callback(self.spring.stop)
             self._manage("migrate", "--verbosity", "0")
             self._manage("loaddata", str(MAPPINGS), "--verbosity", "0")
             self.database.install_stop_points()
@@ -69,6 +75,14 @@ class Stack:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/webhooks/fastspring/"
+
+    @property
+    def sandboxes(self) -> tuple[WatchedSandbox, ...]:
+        return self.cryptlex, self.spring
+
+    def sandbox_of(self, server: Server | str) -> WatchedSandbox:
+        """The sandbox of a license server, or of its name."""
+        return next(sandbox for sandbox in self.sandboxes if sandbox.server.name == str(server))
 
     # Processes --------------------------------------------------------------------------------------------------------
 
@@ -131,7 +145,7 @@ class Stack:
         self._workers.clear()
         self.postgres.start()
         self.database.empty(cut=True)
-        self.sandbox.reset()
+        self._reset_sandboxes()
         if self.web is None or not self.web.is_running:
             self.start_web()
 
@@ -140,19 +154,18 @@ class Stack:
         self.wait_for_quiet()
         self.count()
         self.database.empty(cut=False)
-        self.sandbox.reset()
+        self._reset_sandboxes()
 
     def count(self) -> None:
         """Add what has happened since the last reset to ``totals``."""
         events, deliveries = self.database.query(_EVENTS)[0]
-        protocol = self.sandbox.protocol
-        self.totals += Counter(
-            events=events,
-            repeated=deliveries - events,
-            licenses=protocol.made.total(),
-            calls=sum(self.sandbox.request_counts.values()),
-            faults=protocol.faults.total(),
-        )
+        self.totals += Counter(events=events, repeated=deliveries - events)
+        for sandbox in self.sandboxes:
+            self.totals += Counter(
+                licenses=sandbox.protocol.made.total(),
+                calls=sum(sandbox.request_counts.values()),
+                faults=sandbox.protocol.faults.total(),
+            )
 
     def is_listening(self) -> bool:
         """Whether the web server takes connections."""
@@ -170,6 +183,10 @@ class Stack:
             tails = "\n".join(worker.output[-1500:] for worker in self._workers)
             waiting = self.database.value(_RECEIVED)
             raise AssertionError(f"{error}\n{waiting} events; {self.database.query(_STUCK)}\n{tails}") from None
+
+    def _reset_sandboxes(self) -> None:
+        for sandbox in self.sandboxes:
+            sandbox.reset()
 
     # Parts ------------------------------------------------------------------------------------------------------------
 
@@ -202,12 +219,20 @@ class Stack:
             "STORES": "fastspring",
             "FASTSPRING_WEBHOOK_SECRET": SECRET,
             "FASTSPRING_TEST_EVENTS": "apply",
-            "LICENSE_SERVERS": "cryptlex",
-            "CRYPTLEX_ACCESS_TOKEN": self.sandbox.access_token,
-            "CRYPTLEX_WEB_API_BASE_URL": self.sandbox.base_url,
-            "CRYPTLEX_REQUEST_LIMIT": "0",
+            "LICENSE_SERVERS": "cryptlex,spring=licensespring",
+            **self._access(self.cryptlex),
+            **self._access(self.spring),
             "APPLY_LEASE_SECONDS": str(LEASE_SECONDS),
             "RETRY_FIRST_DELAY_SECONDS": "0.2",
             "SETTLING_SECONDS": "0.5",
             "SWEEP_GRACE_SECONDS": "1",
+        }
+
+    @staticmethod
+    def _access(sandbox: WatchedSandbox) -> dict[str, str]:
+        prefix = sandbox.server.name.upper()
+        return {
+            f"{prefix}_ACCESS_TOKEN": sandbox.access_token,
+            f"{prefix}_WEB_API_BASE_URL": sandbox.base_url,
+            f"{prefix}_REQUEST_LIMIT": "0",
         }

@@ -10,6 +10,7 @@ from typing import Protocol
 from licensing_integration.sandbox.faults import Programmed
 from tests.faults.database import StopPoint
 from tests.faults.processes import wait_until
+from tests.faults.servers import Call
 from tests.faults.stack import Stack
 
 FOR_EVER = 3600.0
@@ -56,23 +57,23 @@ class During:
     """During a call: ``kind`` is ``delay`` (not done yet) or ``commit_then_delay`` (done, not answered)."""
 
     kind: str
-    method: str
-    path: str
+    call: Call
     seconds: float = FOR_EVER
 
     @contextmanager
     def catch(self, stack: Stack) -> Iterator[Caught]:
-        fault = stack.sandbox.faults.add(kind=self.kind, method=self.method, path=self.path, seconds=self.seconds)
-        yield _Call(fault, what=str(self))
+        faults = stack.sandbox_of(self.call.server).faults
+        fault = faults.add(kind=self.kind, method=self.call.method, path=self.call.path, seconds=self.seconds)
+        yield _Caught(fault, what=str(self))
 
     def __str__(self) -> str:
         when = "done, not answered" if self.kind == "commit_then_delay" else "not done"
         when = when if self.seconds == FOR_EVER else "done after death"
-        return f"{self.method} {self.path}, {when}"
+        return f"{self.call}, {when}"
 
 
 @dataclass(frozen=True)
-class _Call:
+class _Caught:
     fault: Programmed
     what: str
 

@@ -10,6 +10,7 @@ from tests.faults.database import StopPoint
 from tests.faults.lives import Teller, buyer, deliveries_of, orders
 from tests.faults.posting import Poster, post
 from tests.faults.processes import wait_until
+from tests.faults.servers import CRYPTLEX, SPRING, Server
 from tests.faults.stack import Stack
 from tests.faults.stops import At, During
 from tests.faults.verdict import check, kinds_of
@@ -27,27 +28,30 @@ def test_no_license_is_worked_on_twice_at_once(stack: Stack) -> None:
         for _ in range(5):
             teller.overdue().renew(late_days=2)
         lives.append(teller.end("active"))
-    stack.sandbox.latency = 0.05
+    stack.cryptlex.latency = 0.05
     with stack.workers(3), Poster(stack) as poster:
         poster.post([event] for turn in zip(*(life.events for life in lives), strict=True) for event in turn)
         poster.finish()
         stack.wait_for_quiet()
     check(stack, lives)
-    assert stack.sandbox.protocol.overlaps == []
+    assert stack.cryptlex.protocol.overlaps == []
 
 
 @pytest.mark.parametrize(
-    "step",
+    ("server", "step"),
     [
-        During("commit_then_delay", "POST", "/v3/users", seconds=0.3),
-        During("commit_then_delay", "POST", "/v3/licenses", seconds=0.3),
-        At(StopPoint.REMEMBERING_USER),
+        (CRYPTLEX, During("commit_then_delay", CRYPTLEX.calls["user"], seconds=0.3)),
+        (CRYPTLEX, During("commit_then_delay", CRYPTLEX.calls["issue"], seconds=0.3)),
+        (CRYPTLEX, At(StopPoint.REMEMBERING_USER)),
+        (SPRING, During("commit_then_delay", SPRING.calls["issue"], seconds=0.3)),
     ],
     ids=str,
 )
-def test_a_worker_that_sleeps_past_its_lease_does_no_harm_when_it_wakes(stack: Stack, step: At | During) -> None:
+def test_a_worker_that_sleeps_past_its_lease_does_no_harm_when_it_wakes(
+    stack: Stack, server: Server, step: At | During
+) -> None:
     """It stops while it issues; another worker takes over and is done; then the first one goes on."""
-    (life,) = orders(1, quantity=1)
+    (life,) = orders(1, quantity=1, servers=[server])
     with stack.workers() as workers:
         sleeper = workers[0]
         with step.catch(stack) as caught:
@@ -66,11 +70,11 @@ def test_a_worker_that_sleeps_past_its_lease_does_no_harm_when_it_wakes(stack: S
 
 
 def test_a_worker_that_sleeps_while_renewing_does_not_renew_twice(stack: Stack) -> None:
-    life = Teller(buyer(1), product="by-interval").renew().end("active")
+    life = Teller(buyer(1), is_by_interval=True).renew().end("active")
     with stack.workers() as workers:
         post(stack, *deliveries_of([life])[:2])
         stack.wait_for_quiet()
-        step = During("commit_then_delay", "POST", "/v3/licenses/{id}/renew", seconds=0.3)
+        step = During("commit_then_delay", CRYPTLEX.calls["renew"], seconds=0.3)
         with step.catch(stack) as caught:
             post(stack, *deliveries_of([life])[2:])
             caught.wait()
@@ -82,4 +86,4 @@ def test_a_worker_that_sleeps_while_renewing_does_not_renew_twice(stack: Stack) 
         assert workers[0].wait() == 0
         stack.wait_for_quiet()
     check(stack, [life])
-    assert sum(stack.sandbox.protocol.renewed.values()) == 1
+    assert sum(stack.cryptlex.protocol.renewed.values()) == 1

@@ -12,6 +12,7 @@ from tests.faults.database import StopPoint
 from tests.faults.lives import deliveries_of, orders, subscriptions, with_duplicates
 from tests.faults.posting import Poster, post
 from tests.faults.processes import wait_until
+from tests.faults.servers import SERVERS, SPRING
 from tests.faults.stack import Stack
 from tests.faults.verdict import check, kinds_of
 
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_a_crashing_database_loses_nothing_it_was_asked_to_keep(stack: Stack, chance: random.Random) -> None:
-    lives = subscriptions(60)
+    lives = [*subscriptions(30), *subscriptions(30, server=SPRING)]
     deliveries = with_duplicates(deliveries_of(lives), share=0.1, chance=chance)
     third = len(deliveries) // 3
     with stack.workers(2) as workers, Poster(stack) as poster:
@@ -80,7 +81,7 @@ def test_a_web_server_that_is_told_to_stop_answers_first(stack: Stack) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_worker_that_is_told_to_stop_finishes_what_it_has_begun(stack: Stack, number: signal.Signals) -> None:
     lives = orders(12, quantity=2)
-    fault = stack.sandbox.faults.add(kind="commit_then_delay", method="POST", path="/v3/licenses", seconds=1.0)
+    fault = stack.cryptlex.faults.add(kind="commit_then_delay", method="POST", path="/v3/licenses", seconds=1.0)
     worker = stack.start_worker(APPLY_LEASE_SECONDS="30")
     post(stack, *deliveries_of(lives))
     wait_until(lambda: fault.hits > 0, what="the worker is busy")
@@ -97,9 +98,10 @@ def test_a_worker_that_is_told_to_stop_finishes_what_it_has_begun(stack: Stack, 
 
 
 def test_killed_workers_are_replaced_under_load(stack: Stack, chance: random.Random) -> None:
-    lives = [*orders(30, quantity=5), *subscriptions(20)]
+    """Half of the licenses are on one license server, half on the other."""
+    lives = [*orders(15, quantity=5, servers=SERVERS), *subscriptions(10), *subscriptions(10, server=SPRING)]
     deliveries = deliveries_of(lives)
-    stack.sandbox.latency = 0.02
+    stack.cryptlex.latency = stack.spring.latency = 0.02
     with stack.workers(2) as workers, Poster(stack) as poster:
         poster.post(deliveries)
         for share in (0.1, 0.3, 0.5, 0.7):

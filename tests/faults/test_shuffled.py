@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from licensing_integration.sandbox.fastspring import Event
 from tests.faults.lives import subscriptions, with_duplicates
 from tests.faults.posting import Poster
+from tests.faults.servers import CRYPTLEX, SPRING
 from tests.faults.stack import Stack
 from tests.faults.verdict import Outcome, check, outcome_of
 
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 COUNT = 50
 EXAMPLES = max(8, settings().max_examples // 20)  # a hundred with HYPOTHESIS_PROFILE=thorough
-LIVES = subscriptions(COUNT)
+LIVES = [*subscriptions(COUNT // 2, server=CRYPTLEX), *subscriptions(COUNT // 2, server=SPRING)]
 EVENTS = [event for life in LIVES for event in life.events]
 
 

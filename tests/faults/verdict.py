@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
 from tests.faults.lives import Expected, Life
-from tests.faults.sandbox import SLOT
+from tests.faults.servers import Seen
 from tests.faults.stack import Stack
 
-DAYS_OF_A_MONTH = timedelta(days=30.44)
 # A refund that overtakes its order leaves a placeholder for the order behind, which says nothing about a license.
 _PURCHASES = """
 SELECT external_id, kind, status, paid_through, state, attention FROM licensing_integration_purchase
@@ -20,8 +18,11 @@ SELECT external_id, kind, status, paid_through, state, attention FROM licensing_
 """
 _LINKS = """
 SELECT reference, state, expires_at, desired, sync_state, failure_mode, question
-  FROM licensing_integration_licenselink WHERE state <> 'absent' ORDER BY 1
+  FROM licensing_integration_licenselink WHERE state <> 'absent' AND desired->>'state' IS DISTINCT FROM 'absent'
+ ORDER BY 1
 """
+_UNWANTED = "SELECT reference FROM licensing_integration_licenselink WHERE desired->>'state' = 'absent'"
+_LINKED = "SELECT reference, server, external_id, key FROM licensing_integration_licenselink WHERE external_id <> ''"
 _STORIES = """
 SELECT l.reference, h.kind FROM licensing_integration_historyentry h
   JOIN licensing_integration_licenselink l ON l.id = h.link_id ORDER BY h.id
@@ -52,9 +53,9 @@ class Outcome:
 
 
 def outcome_of(stack: Stack) -> Outcome:
-    licenses = {_slot(license): _essence(license) for license in stack.sandbox.licenses}
+    unwanted = {reference for (reference,) in stack.database.query(_UNWANTED)}  # never made, gone, or off
     return Outcome(
-        licenses=licenses,
+        licenses={seen.slot: seen.terms for seen in _seen(stack) if seen.slot not in unwanted},
         purchases=stack.database.query(_PURCHASES),
         links=[_without_expiry_by_interval(row) for row in stack.database.query(_LINKS)],
     )
@@ -69,36 +70,43 @@ def check(stack: Stack, lives: Iterable[Life]) -> dict[str, int]:
     _check_users(stack)
     return {
         "events": sum(len(life.events) for life in lives),
-        "licenses": len(stack.sandbox.licenses),
-        "made": sum(stack.sandbox.protocol.made.values()),
-        "faults": sum(stack.sandbox.protocol.faults.values()),
+        "licenses": len(_seen(stack)),
+        "made": sum(sandbox.protocol.made.total() for sandbox in stack.sandboxes),
+        "faults": sum(sandbox.protocol.faults.total() for sandbox in stack.sandboxes),
     }
 
 
 def _check_licenses(stack: Stack, lives: list[Life]) -> None:
     by_slot = defaultdict(list)
-    for license in stack.sandbox.licenses:
-        by_slot[_slot(license)].append(license)
-    wanted = {slot: life.expected for life in lives for slot in life.expected.slots if life.expected.state != "absent"}
+    for seen in _seen(stack):
+        by_slot[seen.slot].append(seen)
+    bought = {slot: expected for life in lives for expected in life.expected for slot in expected.slots}
+    wanted = {slot for slot, expected in bought.items() if expected.state != "absent"}
+    may_stay = {slot for slot, expected in bought.items() if not expected.server.deletes}
     doubled = [slot for slot, found in by_slot.items() if len(found) > 1]
-    made_twice = {slot: count for slot, count in stack.sandbox.protocol.made.items() if count > 1}
-    lost = wanted.keys() - by_slot.keys()
+    made_twice = [slot for sandbox in stack.sandboxes for slot, count in sandbox.protocol.made.items() if count > 1]
+    lost, unasked = wanted - by_slot.keys(), by_slot.keys() - wanted - may_stay
     assert not lost, f"{len(lost)} licenses lost: {sorted(lost)[:3]}"
     assert not doubled, f"{len(doubled)} slots with several licenses: {doubled[:3]}"
     assert not made_twice, f"licenses made more than once: {made_twice}"
-    assert by_slot.keys() == wanted.keys(), f"licenses nobody bought: {sorted(by_slot.keys() - wanted.keys())[:3]}"
-    wrong = [text for slot, expected in wanted.items() if (text := _difference(by_slot[slot][0], expected))]
+    assert not unasked, f"licenses nobody bought: {sorted(unasked)[:3]}"
+    orders = Counter(len(order["order_items"][0]["licenses"]) for order in stack.spring.orders)
+    assert orders.keys() <= {1}, f"orders at LicenseSpring by their licenses: {dict(orders)}"
+    wrong = [text for slot, (seen,) in by_slot.items() if (text := _difference(seen, bought[slot]))]
     assert not wrong, f"{len(wrong)} licenses are wrong: {wrong[:3]}"
 
 
-def _difference(license: dict[str, Any], expected: Expected) -> str:
-    state = "revoked" if license["revoked"] else "suspended" if license["suspended"] else "active"
-    if state != expected.state:
-        return f"{_slot(license)} is {state}, expected {expected.state}"
-    if expected.until is not None and _moment(license["expiresAt"]) != expected.until:
-        return f"{_slot(license)} ends {license['expiresAt']}, expected {expected.until}"
-    if expected.periods is not None and _periods(license) != expected.periods:
-        return f"{_slot(license)} has {_periods(license)} periods, expected {expected.periods}"
+def _difference(seen: Seen, expected: Expected) -> str:
+    state = "suspended" if expected.state == "absent" else expected.state
+    until = None if expected.until is None else expected.server.end_of(expected.until)
+    if seen.server != expected.server.name:
+        return f"{seen.slot} is on {seen.server}, expected {expected.server}"
+    if seen.state != state:
+        return f"{seen.slot} is {seen.state}, expected {state}"
+    if until is not None and seen.ends_at != until:
+        return f"{seen.slot} ends {seen.ends_at}, expected {until}"
+    if expected.periods is not None and seen.periods != expected.periods:
+        return f"{seen.slot} has {seen.periods} periods, expected {expected.periods}"
     return ""
 
 
@@ -115,9 +123,10 @@ def _check_rows(stack: Stack, lives: list[Life]) -> None:
         "WHERE sync_state <> 'settled' OR failure_mode <> '' OR lease_token IS NOT NULL"
     )
     assert not unsettled, f"unsettled licenses: {unsettled[:3]}"
-    on_server = {license["id"] for license in stack.sandbox.licenses}
-    linked = stack.database.query("SELECT external_id FROM licensing_integration_licenselink WHERE external_id <> ''")
-    assert sorted(on_server) == sorted(row[0] for row in linked), "links and licenses do not match"
+    on_servers = [(seen.slot, seen.server, seen.license_id, seen.key) for seen in _seen(stack)]
+    linked = stack.database.query(_LINKED)
+    wrong = sorted(set(on_servers) ^ set(linked))
+    assert not wrong, f"{len(wrong)} licenses and links do not match in slot, server, id or key: {wrong[:4]}"
 
 
 def _check_stories(stack: Stack, lives: list[Life]) -> None:
@@ -130,15 +139,16 @@ def _check_stories(stack: Stack, lives: list[Life]) -> None:
     stories: defaultdict[str, list[str]] = defaultdict(list)
     for reference, kind in stack.database.query(_STORIES):
         stories[reference].append(kind)
-    for slot in (slot for life in lives for slot in life.expected.slots if life.expected.state == "active"):
+    parts = [expected for life in lives for expected in life.expected if expected.state == "active"]
+    for slot in (slot for expected in parts for slot in expected.slots):
         kinds = stories[slot]
         beginnings = [kind for kind in kinds if kind in ("license.issued", "license.adopted")]
         assert len(beginnings) == 1, f"{slot} begins {len(beginnings)} times: {kinds}"
 
 
 def _check_users(stack: Stack) -> None:
-    emails = Counter(user["email"] for user in stack.sandbox.users)
-    doubled = [email for email, count in emails.items() if count > 1]
+    people = Counter((sandbox.server.name, email) for sandbox in stack.sandboxes for email in sandbox.people)
+    doubled = [person for person, count in people.items() if count > 1]
     assert not doubled, f"users made more than once: {doubled}"
 
 
@@ -147,31 +157,9 @@ def kinds_of(stack: Stack) -> list[str]:
     return [kind for _, kind in stack.database.query(_STORIES)]
 
 
-def _essence(license: dict[str, Any]) -> dict[str, Any]:
-    """A license without what differs between two equal purchases of it."""
-    kept = ("productId", "suspended", "revoked", "allowedActivations", "subscriptionInterval", "entitlementSetId")
-    metadata = sorted((entry["key"], entry["value"]) for entry in license["metadata"])
-    end = _periods(license) if license["subscriptionInterval"] else license["expiresAt"]
-    return {
-        **{name: license[name] for name in kept},
-        "metadata": metadata,
-        "user": license["user"]["email"],
-        "end": end,
-    }
+def _seen(stack: Stack) -> list[Seen]:
+    return [seen for sandbox in stack.sandboxes for seen in sandbox.seen]
 
 
 def _without_expiry_by_interval(row: tuple[Any, ...]) -> tuple[Any, ...]:
     return (*row[:2], None if row[3].get("expiry") == "interval" else row[2], *row[3:])
-
-
-def _periods(license: dict[str, Any]) -> int:
-    """Months between creation and end; a day or two more or less, as the shop counts months of 30 days."""
-    return round((_moment(license["expiresAt"]) - _moment(license["createdAt"])) / DAYS_OF_A_MONTH)
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text)
-
-
-def _slot(license: dict[str, Any]) -> str:
-    return next((entry["value"] for entry in license["metadata"] if entry["key"] == SLOT), "")

@@ -18,8 +18,9 @@ from urllib.request import urlopen
 
 import pytest
 from django.core.management.base import CommandError
+from pytest_django import Settings
 
-from licensing_integration.management.commands.serve import choose_port
+from licensing_integration.management.commands.serve import choose_port, default_threads
 from project.embedded_postgres import EmbeddedPostgres
 from tests.temporary import make_postgres_folder
 
@@ -51,6 +52,12 @@ def test_port_0_is_any_free_port() -> None:
 def test_a_free_port_is_used_as_asked(taken_port: int) -> None:
     free = choose_port("127.0.0.1", 0, is_any_fine=False)
     assert choose_port("127.0.0.1", free, is_any_fine=False) == free
+
+
+def test_a_process_has_one_thread_unless_stores_wait_for_keys(settings: Settings) -> None:
+    assert default_threads() == 1
+    settings.STORES = [{**settings.STORES[0], "fulfilment_keys": ("a-private-key",)}]
+    assert default_threads() > 1
 
 
 def _answer(url: str) -> tuple[int, dict[str, str]]:

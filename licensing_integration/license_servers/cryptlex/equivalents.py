@@ -58,6 +58,7 @@ def missing_equivalents(desired: DesiredLicense) -> Sequence[str]:
     is_maintained = bool(desired.maintenance_duration or desired.is_maintained)
     told = {
         "Cryptlex knows no license manager; the license's metadata say it.": bool(desired.is_customer_manager),
+        "Cryptlex makes the customer the user of the license in any case.": desired.is_customer_user is False,
         "Cryptlex has no separate number of devices for a floating license; the license's metadata say it.": (
             desired.is_floating_cloud and desired.activations is not None
         ),

@@ -24,12 +24,13 @@ from licensing_integration.exceptions import (
     TransientRemoteError,
 )
 from licensing_integration.license_servers.base import SLOT_METADATA_KEY, Convergence
-from licensing_integration.license_servers.licensespring.changes import unsupported_notes
+from licensing_integration.license_servers.licensespring.changes import unsupported_notes, user_notes
 from licensing_integration.license_servers.licensespring.client import LicenseSpringClient
 from licensing_integration.license_servers.licensespring.converge import Converger
 from licensing_integration.license_servers.licensespring.orders import (
     DATED,
     OUR_PREFIX,
+    asked_for,
     order_body,
     order_id_of,
     order_number,
@@ -112,7 +113,7 @@ class LicenseSpringBackend:
             return self._order(desired, slot=slot, order_id=order_id)
         except PermanentRemoteError as error:
             if error.status != 409:
-                raise
+                raise _explained(error, desired) from error
         own = self._own(slot)
         if own:
             return self._adopted(own[0], desired)
@@ -142,8 +143,9 @@ class LicenseSpringBackend:
             raise
 
     def unsupported(self, desired: DesiredLicense) -> Sequence[str]:
-        """What of ``desired`` LicenseSpring has no equivalent for, as sentences. Makes no call."""
-        return unsupported_notes(desired)
+        """See ``LicenseServerBackend.unsupported``. Of the product it knows what the last look at it showed."""
+        _, product = self._products.get(desired.product_id, (0.0, None))
+        return [*unsupported_notes(desired), *user_notes(desired, product=product)]
 
     def list_products(self) -> Sequence[ServerProduct]:
         """Products by their short codes, which never change; archived ones cannot be sold."""
@@ -291,6 +293,12 @@ class LicenseSpringBackend:
             with self._products_lock:
                 self._products[short_code] = (now + PRODUCT_SECONDS, product)
         return product
+
+
+def _explained(error: PermanentRemoteError, desired: DesiredLicense) -> PermanentRemoteError:
+    """With the names that somebody may have misspelt."""
+    message = f"{error} {asked_for(desired)}"
+    return PermanentRemoteError(message, status=error.status, code=error.code, request_id=error.request_id)
 
 
 def _product_name(product: Json) -> str:

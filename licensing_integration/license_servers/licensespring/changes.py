@@ -20,7 +20,14 @@ from licensing_integration.license_servers.licensespring.orders import (
     maintenance_members,
     wanted_activations,
 )
-from licensing_integration.license_servers.licensespring.values import add_duration, day_of, noted_end_date, to_duration
+from licensing_integration.license_servers.licensespring.values import (
+    Json,
+    add_duration,
+    day_of,
+    is_user_based,
+    noted_end_date,
+    to_duration,
+)
 
 NO_EQUIVALENT = {
     "entitlement_set_id": "LicenseSpring has no entitlement sets; give features instead.",
@@ -69,6 +76,15 @@ def immutable_notes(applied: DesiredLicense | None, desired: DesiredLicense) -> 
 def unsupported_notes(desired: DesiredLicense) -> list[str]:
     """What LicenseSpring has no equivalent for."""
     return [note for name, note in NO_EQUIVALENT.items() if getattr(desired, name)]
+
+
+def user_notes(desired: DesiredLicense, *, product: Json | None) -> list[str]:
+    """What was said about the customer as a user, and cannot be had."""
+    if product is None or desired.is_customer_user is not (not is_user_based(product)):
+        return []
+    if desired.is_customer_user:
+        return ["LicenseSpring has users only on licenses of user-based products; this product is key-based."]
+    return ["LicenseSpring wants a user on each license of a user-based product, so the customer is one."]
 
 
 def wanted_end(observed: LicenseSnapshot, applied: DesiredLicense | None, desired: DesiredLicense) -> datetime | None:

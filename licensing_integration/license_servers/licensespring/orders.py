@@ -68,6 +68,19 @@ def order_body(
     return {**body, "customer": customer} if customer else body
 
 
+def asked_for(desired: DesiredLicense) -> str:
+    """What a refused order may have been refused for, in words: the service does not say which name it does not know.
+    No values of custom fields, as these may be the customer's."""
+    names = {
+        "short code": [desired.product_id],
+        "license policy": [desired.template_id],
+        "feature code": desired.features,
+        "custom field": desired.custom_fields,
+    }
+    told = [f'{label} "{name[:40]}"' for label, values in names.items() for name in values if name]
+    return f"The order asked for {', '.join(told)}."
+
+
 def subscription_id_of(desired: DesiredLicense) -> str:
     """The store's subscription, if the purchase is one."""
     known = {**desired.searched_metadata, **desired.vendor_metadata}

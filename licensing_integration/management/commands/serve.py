@@ -15,8 +15,11 @@ from granian.constants import Interfaces
 from granian.log import LogLevels
 from granian.server import Server
 
+from licensing_integration.conf import stores
+
 MAX_DEFAULT_WORKERS = 4  # beyond that the database is the limit, not Python
 BACKLOG = 2048  # deliveries of a burst wait in the kernel's queue instead of being refused
+WAITING_THREADS = 8  # of each process, once stores may wait for keys
 STOP_TIMEOUT = 10  # seconds for requests in flight; a delivery takes milliseconds
 
 
@@ -32,8 +35,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--threads",
             type=int,
-            default=1,
-            help="per process; more than 1 only if no proxy in front takes whole bodies",
+            default=default_threads(),
+            help="per process; more than 1 if no proxy in front takes whole bodies, or if stores wait here for license "
+            "keys (default: %(default)s)",
         )
 
     def handle(self, *args: object, **options: Any) -> None:
@@ -62,6 +66,12 @@ class Command(BaseCommand):
 
 def default_workers() -> int:
     return min(os.cpu_count() or 1, MAX_DEFAULT_WORKERS)
+
+
+def default_threads() -> int:
+    """One is fastest and steadiest. But a store that asks for license keys keeps its thread until they are made, and
+    deliveries must not wait behind it."""
+    return WAITING_THREADS if any(store.fulfilment_keys for store in stores().values()) else 1
 
 
 def choose_port(host: str, port: int, *, is_any_fine: bool) -> int:

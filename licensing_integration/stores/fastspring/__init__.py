@@ -6,6 +6,7 @@ from licensing_integration.domain.outcomes import PurchaseKind
 from licensing_integration.stores.base import StoreAdapter
 from licensing_integration.stores.fastspring.catch_up import catch_up
 from licensing_integration.stores.fastspring.enrich import FastSpringApi, enrich
+from licensing_integration.stores.fastspring.fulfilment import read_fulfilment
 from licensing_integration.stores.fastspring.signature import verify
 from licensing_integration.stores.fastspring.split import split
 from licensing_integration.stores.fastspring.translate import IGNORED, TRANSLATORS
@@ -23,5 +24,6 @@ ADAPTER = StoreAdapter(
     build_api=FastSpringApi,
     api_needs_username=True,
     enrich=enrich,
+    read_fulfilment=read_fulfilment,
     catch_up=catch_up,
 )

@@ -1,7 +1,7 @@
 """FastSpring asks for the license keys of an order it is about to complete, and shows the answer to the buyer.
 
 The product's fulfilment "Generate a License", generator "Remote Server Request"; ``order.completed`` comes only after
-it. What is sent is set up there: https://developer.fastspring.com/docs/license-fulfillments.
+it. What is sent is set up there: https://developer.fastspring.com/docs/license-key-fulfillments.
 """
 
 from __future__ import annotations
@@ -68,11 +68,11 @@ def read_fulfilment(request: FulfilmentRequest, keys: Sequence[Secret], *, recei
 def write_keys(keys: Sequence[str], *, quantity: int, is_single: bool) -> str:
     """The answer: a key per line and no line more. One license may stand for all units; a part of them never does."""
     if not keys or (len(keys) > 1 and (is_single or len(keys) != quantity)):
-        wanted = "one key" if is_single else f"{quantity} keys"
+        wanted = "one key was" if is_single else f"{quantity} keys were"
         raise MalformedPayload(
             "quantity",
-            f"{wanted} were asked for, but there are {len(keys)} licenses. Let the quantity mode of the product mapping "
-            "and the output format of the fulfilment in FastSpring say the same",
+            f"{wanted} asked for, but there are {len(keys)} licenses. Let the quantity mode of the product "
+            "mapping and the output format of the fulfilment in FastSpring say the same",
         )
     return "\n".join(keys)
 
@@ -129,12 +129,15 @@ def _is_single(data: Payload) -> bool:
     asked = data.text(OUTPUT, default="").strip().lower()
     if asked not in _OUTPUTS:
         raise data.require(OUTPUT).malformed("none of lines, multi-line and single")
-    return _OUTPUTS[asked] == _SINGLE or data.boolean(SINGLE_LICENSE, default=False)
+    if _OUTPUTS[asked] == _SINGLE:
+        return True
+    return bool(data.text(SINGLE_LICENSE, default="").strip()) and data.boolean(SINGLE_LICENSE)
 
 
 def _attributes(data: Payload) -> Mapping[str, str]:
     """What the merchant has typed in, as if it stood on the product."""
-    typed_in = {name: text for name, text in data.strings_of_all().items() if name not in {*BUILT_IN, OUTPUT}}
+    own = {*BUILT_IN, OUTPUT}
+    typed_in = {name: value.as_json_text() for name, value in data.mapping.items() if name not in own}
     return {**typed_in, SINGLE_LICENSE: "true"} if _is_single(data) else typed_in
 
 

@@ -50,6 +50,11 @@ def add_ons_bought(add_ons: Sequence[ItemFact]) -> str:
     return f"Add-on bought: {describe_items(add_ons)}."
 
 
+def keys_requested(product: str, *, quantity: int) -> str:
+    many = "the key" if quantity == 1 else f"{quantity} keys"
+    return f"FastSpring asked for {many} of {product}, to complete the order and show it to the buyer."
+
+
 def payment_pending(order: Payload) -> str:
     del order  # paymentDueDate is prose in the order's own spelling
     return "Payment pending: the buyer chose a payment method that takes time."

@@ -24,6 +24,7 @@ from licensing_integration.stores.fastspring.shapes import (
     is_add_on,
     linked_id,
     read_buyer,
+    read_given_keys,
     read_head,
     read_item,
     read_reference,
@@ -40,6 +41,13 @@ class _Cart:
     one_time: list[ItemFact] = field(default_factory=list)
     subscriptions: dict[str, tuple[Payload, ItemFact]] = field(default_factory=dict)
     add_ons: dict[str, list[ItemFact]] = field(default_factory=dict)
+    given_keys: dict[str, dict[str, tuple[str, ...]]] = field(default_factory=dict, repr=False)  # by subscription, line
+
+    def take(self, item: Payload, fact: ItemFact, *, subscription_id: str = "") -> ItemFact:
+        """Note the license keys that FastSpring has shown for this line."""
+        if keys := read_given_keys(item):
+            self.given_keys.setdefault(subscription_id, {})[fact.line] = keys
+        return fact
 
 
 def translate_order_completed(event: Payload) -> tuple[PurchaseFact, ...]:
@@ -72,13 +80,14 @@ def _fill_cart(items: Sequence[Payload], *, order_id: str) -> _Cart:
         product, subscription_id = required_id(item, "product"), _subscription_of(item)
         is_first = subscription_id not in cart.subscriptions
         if not subscription_id:
-            cart.one_time.append(read_item(item, line=lines.name(product), order_id=order_id))
+            cart.one_time.append(cart.take(item, read_item(item, line=lines.name(product), order_id=order_id)))
         elif is_first and not is_add_on(item):
             fact = read_item(item, line="main", order_id=order_id)
-            cart.subscriptions[subscription_id] = (item, fact)
+            cart.subscriptions[subscription_id] = (item, cart.take(item, fact, subscription_id=subscription_id))
         elif is_add_on(item) or product != cart.subscriptions[subscription_id][1].product:
             line = lines.name(f"addon:{product}:{order_id}")
-            cart.add_ons.setdefault(subscription_id, []).append(read_item(item, line=line, order_id=order_id))
+            fact = cart.take(item, read_item(item, line=line, order_id=order_id), subscription_id=subscription_id)
+            cart.add_ons.setdefault(subscription_id, []).append(fact)
     return cart
 
 
@@ -112,6 +121,7 @@ def _cart_facts(cart: _Cart, *, head: Head, order: Payload, order_id: str) -> It
             customer=customer,
             items=tuple(cart.one_time),
             beside=tuple(subscribed.values()),
+            given_keys=cart.given_keys.get("", {}),
         )
     bought = {
         subscription_id: _bought(item, line=line, subscription_id=subscription_id)
@@ -133,6 +143,7 @@ def _cart_facts(cart: _Cart, *, head: Head, order: Payload, order_id: str) -> It
             beside=(*cart.one_time, *(line for name, line in subscribed.items() if name != subscription_id)),
             charge=_initial_charge(snapshot, order_id=order_id),
             is_confirmed=True,
+            given_keys=cart.given_keys.get(subscription_id, {}),
         )
 
 
@@ -189,6 +200,7 @@ def translate_fulfillment_failed(event: Payload) -> tuple[PurchaseFact, ...]:
         note=f"Fulfilment failed in FastSpring: {reason}.",
         kind=PurchaseKind.ORDER,
         purchase_id=order_id,
+        reference="" if reference == order_id else reference,
         attention=f"FastSpring could not fulfil order {reference}: {reason}. The buyer has paid, but no license is "
         "issued before FastSpring completes the order. Correct the fulfilment there and process the order again.",
     )

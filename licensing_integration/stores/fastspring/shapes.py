@@ -188,6 +188,22 @@ def read_item(item: Payload, *, line: str, order_id: str) -> ItemFact:
     )
 
 
+def read_given_keys(item: Payload) -> tuple[str, ...]:
+    """The license keys FastSpring has shown the buyer for a line.
+
+    ``fulfillments`` holds lists, of files or of licenses, and the text ``instructions``; one key is one entry, or one
+    line of it. What reads otherwise holds none.
+    """
+    fulfillments = item.get("fulfillments")
+    if fulfillments is None or not fulfillments.is_mapping:
+        return ()
+    lists = [value for value in fulfillments.mapping.values() if value.is_list]
+    entries = [entry for value in lists for entry in value.elements if entry.is_mapping]
+    texts = [entry.raw.get("license") for entry in entries if entry.raw.get("type") == "license"]
+    keys = [line.strip() for text in texts if isinstance(text, str) for line in text.splitlines()]
+    return tuple(dict.fromkeys(filter(None, keys)))
+
+
 def read_driver(item: Payload) -> str:
     """``bundle:<path>`` or ``addon:<path>``. Other drivers (``cross-sell``, ``configuration`` …) are marketing."""
     driver = item.get("driver")

@@ -13,6 +13,8 @@ from typing import Final
 from licensing_integration.domain.outcomes import PurchaseStatus
 from licensing_integration.stores.base import Translator
 from licensing_integration.stores.fastspring import notes
+from licensing_integration.stores.fastspring.fulfilment import EVENT_TYPE as KEYS_REQUESTED
+from licensing_integration.stores.fastspring.fulfilment import translate_fulfilment_requested
 from licensing_integration.stores.fastspring.orders import (
     translate_fulfillment_failed,
     translate_order_completed,
@@ -38,6 +40,7 @@ TRANSLATORS: Final[Mapping[str, Translator]] = MappingProxyType(
         "return.created": translate_return,
         "chargeback.created": translate_chargeback,
         "fulfillment.failed": translate_fulfillment_failed,
+        KEYS_REQUESTED: translate_fulfilment_requested,  # ours: a request for keys, stored as an event
         "subscription.activated": lifecycle(notes.activated, states=USABLE),
         "subscription.updated": lifecycle(notes.updated),
         "subscription.trial.reminder": lifecycle(notes.trial_reminder),

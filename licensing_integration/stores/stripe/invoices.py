@@ -60,7 +60,7 @@ def translate_paid(event: Payload) -> tuple[PurchaseFact, ...]:
     if not subscription_id:
         return _sale_by_hand(head, invoice)
     fact = _payment(head, invoice, subscription_id=subscription_id)
-    return (fact, *_sold_beside(fact, invoice))
+    return (fact, *_sold_beside(fact, invoice), *_incomplete(head, invoice, subscription_id=subscription_id))
 
 
 def history_only(describe: Callable[[Payload], str]) -> Translator:
@@ -98,6 +98,24 @@ def _lines(invoice: Payload) -> tuple[Payload, ...]:
     """All of them: the event holds the first page only."""
     fetched = invoice.fetched("invoice_lines", invoice.identifier("id"))
     return fetched.elements if fetched is not None else list_data(invoice, "lines")
+
+
+def _incomplete(head: Head, invoice: Payload, *, subscription_id: str) -> tuple[NoteFact, ...]:
+    """Only the first lines are in the event, and those that extend something may be on the next page."""
+    lines = expanded(invoice, "lines")
+    is_whole = invoice.fetched("invoice_lines", invoice.identifier("id")) is not None
+    if is_whole or lines is None or not lines.boolean("has_more", default=False):
+        return ()
+    fact = NoteFact(
+        occurred_at=head.occurred_at,
+        is_live=head.is_live,
+        note="The invoice has more lines than its event holds.",
+        kind=PurchaseKind.SUBSCRIPTION,
+        purchase_id=subscription_id,
+        attention=f"Invoice {invoice.identifier('id')} has more lines than Stripe's event holds, so what it paid for "
+        "may not be known. Configure the store's API key, so that all lines are fetched, and replay the event.",
+    )
+    return (fact,)
 
 
 def _payment_ids(invoice: Payload) -> tuple[str, ...]:

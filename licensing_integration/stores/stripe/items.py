@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from licensing_integration.domain.facts import ItemFact
@@ -49,6 +50,7 @@ def guess_item(metadata: Metadata, *, order_id: str, lines: Sequence[Payload] = 
         product=product_of(line),
         variant=price_of(line),
         quantity=_read_quantity(line),
+        is_metered=_is_metered(line),
         display=_read_display(line),
         attributes=attributes,
         order_id=order_id,
@@ -77,10 +79,16 @@ def read_subscription_items(
 ) -> tuple[ItemFact, ...]:
     """Items of a subscription, from itself (``si_…``) or from the invoice lines that charge for them, sorted by name.
 
-    An item may be charged for on several lines; the one that ends last says how it is now.
+    An item may be charged for on several lines: those that end last say how it is now, and steps of one price (tiers)
+    for the same period add up.
     """
-    latest = {subscription_line(line): line for line in sorted(lines, key=_end_of)}
-    return _items(sorted(latest.items()), order_id=order_id, purchase=purchase)
+    latest: dict[str, list[Payload]] = {}
+    for line in sorted(lines, key=_end_of):
+        name = subscription_line(line)
+        same_end = [other for other in latest.get(name, ()) if _end_of(other) == _end_of(line)]
+        latest[name] = [*same_end, line]
+    items = _items([(name, found[-1]) for name, found in latest.items()], order_id=order_id, purchase=purchase)
+    return tuple(replace(item, quantity=sum(map(_read_quantity, latest[item.line]))) for item in items)
 
 
 def subscription_line(line: Payload) -> str:
@@ -125,6 +133,13 @@ def _item(line: Payload, *, name: str, order_id: str, purchase: Sequence[Metadat
 def _read_quantity(line: Payload) -> int:
     """One where there is none: metered items are counted afterwards."""
     return line.integer("quantity", default=1, minimum=0)
+
+
+def _is_metered(line: Payload) -> bool:
+    """Only where the whole price is there: in a subscription, not on an invoice's line."""
+    price = price_object(line)
+    recurring = expanded(price, "recurring") if price is not None else None
+    return recurring is not None and recurring.text("usage_type", default="") == "metered"
 
 
 def _own_metadata(line: Payload) -> tuple[Metadata, ...]:

@@ -62,6 +62,7 @@ def translate_charge_refunded(event: Payload) -> tuple[PurchaseFact, ...]:
         note=f"{'Full' if is_whole else 'Partial'} refund: {format_money(charge, 'amount_refunded')}{paid}.",
         return_id=f"charge:{charge_id}",
         order_id=_order_of(charge, charge_id=charge_id),
+        aliases=_other_names(charge, charge_id=charge_id),
         is_whole_order=is_whole,
         amount=read_amount(charge, "amount_refunded"),
         is_cumulative=True,
@@ -79,6 +80,7 @@ def translate_refund(event: Payload) -> tuple[PurchaseFact, ...]:
         note=_describe_refund(refund, status=status),
         return_id=refund.identifier("id"),
         order_id=_order_of(refund, charge_id=id_of(refund, "charge")),
+        aliases=_other_names(refund, charge_id=id_of(refund, "charge")),
         amount=read_amount(refund, "amount"),
         has_failed=status in FAILED,
     )
@@ -99,6 +101,7 @@ def translate_dispute(event: Payload) -> tuple[PurchaseFact, ...]:
         note=_describe_dispute(dispute, status=status),
         dispute_id=dispute_id,
         order_id=order_id,
+        aliases=_other_names(dispute, charge_id=id_of(dispute, "charge")),
         is_open=is_open,
         is_lost=is_lost,
     )
@@ -111,6 +114,12 @@ def _order_of(money: Payload, *, charge_id: str) -> str:
     fetched = money.fetched("invoices_of_payment", payment_id)
     name = (fetched.as_text() if fetched is not None else "") or named_invoice(money) or payment_id or charge_id
     return name or money.identifier("charge")  # not there either: the error that says so
+
+
+def _other_names(money: Payload, *, charge_id: str) -> tuple[str, ...]:
+    """The payment intent, where an invoice is named: a one-time sale tells its payment, not always its invoice."""
+    payment_id = payment_of(money)
+    return (payment_id,) if payment_id and payment_id != _order_of(money, charge_id=charge_id) else ()
 
 
 def _unknown_dispute(head: Head, *, dispute_id: str, order_id: str, status: str) -> NoteFact:

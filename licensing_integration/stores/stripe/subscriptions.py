@@ -7,6 +7,7 @@ https://docs.stripe.com/billing/subscriptions/overview
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final
@@ -73,12 +74,22 @@ def lifecycle(describe: Callable[[Payload], str], *, rank: int = CHANGED) -> Tra
             snapshot_rank=rank if fetched is None else max(rank, CHANGED),
             snapshot_at=None if fetched is None else told.fetched_at,
             customer=customer,
+            customer_is_fetched=fetched is not None,
             overdue=snapshot.status in OVERDUE,
             is_confirmed=bool(customer and customer.email),
         )
-        return (fact,)
+        return (fact if fetched is None else _with_own_overdue(fact, told),)
 
     return translate
+
+
+def _with_own_overdue(fact: SubscriptionFact, told: Payload) -> SubscriptionFact:
+    """Since when it is overdue. What was fetched may be so since just now only; the event tells the time if it says the
+    same itself, perhaps of an earlier period."""
+    own = read_subscription(told)
+    if own is None or own.status not in OVERDUE:
+        return replace(fact, overdue_at=told.fetched_at) if fact.overdue else fact
+    return replace(fact, overdue=True, overdue_at=fact.occurred_at, overdue_period=own.period_began_at)
 
 
 def _unknown(head: Head, subscription: Payload, *, subscription_id: str) -> NoteFact:

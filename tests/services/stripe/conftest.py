@@ -93,6 +93,24 @@ def rest(settings: Any) -> Iterator[StripeRest]:
     stub.stop()
 
 
+@pytest.fixture(params=[False, True], ids=["no key", "with a key"])
+def api(request: pytest.FixtureRequest, account: StripeShop) -> StripeRest | None:
+    """A test that asks for this runs twice, without Stripe's own API and with it."""
+    return request.getfixturevalue("rest") if request.param else None
+
+
+@pytest.fixture
+def tell(api: StripeRest | None, account: StripeShop, send: Callable[..., None]) -> Callable[..., None]:
+    """Send events with Stripe's API up to date, if there is one."""
+
+    def _tell(*events: Event) -> None:
+        if api:
+            show(api, account)
+        send(*events)
+
+    return _tell
+
+
 def show(stub: StripeRest, account: StripeShop) -> None:
     """Bring the API up to date with the account."""
     for kind, name in KINDS.items():

@@ -33,16 +33,20 @@ def test_an_older_sale_the_vendor_licensed_keeps_its_license(
     assert [one["id"] for one in cryptlex.licenses] == [made]
 
 
-def test_placeholders_match_nothing(account, send, cryptlex, vendor, shop_clock, settings):
+def test_a_free_sale_takes_over_none_of_those_that_share_a_placeholder(rest, account, send, cryptlex, vendor, settings):
     settings.LICENSE_SERVERS = [{**settings.LICENSE_SERVERS[0], "adopt": "always"}]
-    map_product("prod_team", store="stripe")
-    stranger = vendor.make(stripe_subscription_id="subscription_empty", stripe_transaction_id="transaction_empty")
-    _, events = account.subscribe(AVA, line("price_month"))
+    map_product("prod_studio", store="stripe")
+    placeholders = {"stripe_subscription_id": "subscription_empty", "stripe_transaction_id": "transaction_empty"}
+    stranger = vendor.make(**placeholders)
+    session, events = account.buy(AVA, line("price_studio"), is_free=True)
+    assert session["payment_intent"] is None
+    show(rest, account)
     send(*events)
     assert len(cryptlex.licenses) == 2
-    assert [metadata(one) for one in cryptlex.licenses if one["id"] == stranger] == [
-        {"stripe_subscription_id": "subscription_empty", "stripe_transaction_id": "transaction_empty"}
-    ]
+    (theirs,) = [metadata(one) for one in cryptlex.licenses if one["id"] == stranger]
+    (ours,) = [metadata(one) for one in cryptlex.licenses if one["id"] != stranger]
+    assert theirs == placeholders
+    assert set(ours.values()).isdisjoint(placeholders.values())
 
 
 def test_new_licenses_carry_the_vendors_key(account, send, cryptlex):

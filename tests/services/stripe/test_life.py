@@ -12,29 +12,12 @@ from licensing_integration.sandbox.stripe_steps import pay_invoice
 from licensing_integration.services.pipeline import plan_purchases
 from tests.services.conftest import only_purchase
 from tests.services.scenario import map_product, sentences, states
-from tests.services.stripe.conftest import AVA, line, only, show
+from tests.services.stripe.conftest import AVA, line, only
 
 pytestmark = pytest.mark.django_db
 
 PAID = "invoice.paid"
 UPDATED = "customer.subscription.updated"
-
-
-@pytest.fixture(params=[False, True], ids=["no key", "with a key"])
-def api(request, account):
-    return request.getfixturevalue("rest") if request.param else None
-
-
-@pytest.fixture
-def tell(api, account, send):
-    """Send events with Stripe's API up to date."""
-
-    def _tell(*events):
-        if api:
-            show(api, account)
-        send(*events)
-
-    return _tell
 
 
 @pytest.fixture
@@ -93,6 +76,13 @@ def test_fewer_seats_take_the_last_ones(subscription, account, tell, cryptlex):
     assert states(cryptlex) == ["active", "suspended", "suspended"]
 
 
+def test_an_overdue_payment_has_a_week(subscription, account, tell):
+    events = account.fail_renewal(subscription["id"])
+    tell(*events)
+    notice = max(event["created"] for event in only(events, UPDATED))
+    assert only_purchase().review_at == moment(notice) + timedelta(days=7)
+
+
 def test_a_failed_renewal_has_grace_and_then_suspends(subscription, account, tell, work, cryptlex):
     tell(*account.fail_renewal(subscription["id"]))
     assert states(cryptlex) == ["active"] * 3
@@ -101,7 +91,8 @@ def test_a_failed_renewal_has_grace_and_then_suspends(subscription, account, tel
     purchase = only_purchase()
     state = dict(purchase.state)
     past = moment(subscription["items"]["data"][0]["current_period_start"]) - timedelta(days=40)
-    Purchase.objects.update(state={**state, "overdue_since": past.isoformat()})
+    notices = dict.fromkeys(state["overdue_notices"], past.isoformat())
+    Purchase.objects.update(state={**state, "overdue_notices": notices})
     plan_purchases([purchase.pk])
     work()
     assert states(cryptlex) == ["suspended"] * 3
@@ -141,6 +132,18 @@ def test_a_cancellation_runs_to_its_end(account, tell, shop_clock, cryptlex, is_
     tell(*account.cancel_at_period_end(session["subscription"]))
     tell(*account.reach_cancellation(session["subscription"]))
     assert states(cryptlex) == ["suspended"]
+
+
+def test_a_day_of_the_end_beyond_the_period_lets_it_renew_until_then(subscription, account, tell, shop_clock, cryptlex):
+    last_day = period_end(subscription) + timedelta(days=45)
+    tell(*account.cancel_on(subscription["id"], last_day))
+    assert only_purchase().status == PurchaseStatus.CANCELED
+    shop_clock.advance(days=30)
+    tell(*account.renew(subscription["id"]))
+    assert states(cryptlex) == ["active"] * 3
+    assert ends(cryptlex) == {period_end(subscription) + timedelta(days=3)}
+    tell(*account.reach_cancellation(subscription["id"]))
+    assert states(cryptlex) == ["suspended"] * 3
 
 
 def test_nothing_revives_an_ended_subscription(subscription, account, tell, cryptlex):
@@ -244,3 +247,20 @@ def test_a_new_address_that_overtakes_the_purchase_is_not_lost(account, send, cr
     again = account.change_customer(session["customer"], email="second@example.com")
     send(*again, *renamed, *events)
     assert {one["user"]["email"] for one in cryptlex.licenses} == {"second@example.com"}
+
+
+def test_what_a_price_change_cannot_change_is_said(subscription, account, tell, cryptlex):
+    cryptlex.add_product(id="prod-2", name="Other")
+    map_product("price_year", store="stripe", product_id="prod-2")
+    tell(*account.change_price(subscription["id"], "price_year"))
+    assert {one["productId"] for one in cryptlex.licenses} == {"prod-1"}
+    assert "product" in sentences(kind__startswith="license.")
+    assert "cannot" in sentences(kind__startswith="license.")
+
+
+def test_a_price_change_to_another_template_keeps_the_old_one_and_says_so(subscription, account, tell, cryptlex):
+    before = {one["allowedActivations"] for one in cryptlex.licenses}
+    map_product("price_year", store="stripe", template_id="tmpl-2")
+    tell(*account.change_price(subscription["id"], "price_year"))
+    assert {one["allowedActivations"] for one in cryptlex.licenses} == before
+    assert "license template cannot be changed" in sentences(kind__startswith="license.")

@@ -7,26 +7,9 @@ import pytest
 from licensing_integration.models import Purchase, WebhookEvent
 from tests.services.conftest import only_purchase
 from tests.services.scenario import map_product, sentences, states
-from tests.services.stripe.conftest import AVA, CRYPTLEX, line, only, show
+from tests.services.stripe.conftest import AVA, CRYPTLEX, line, show
 
 pytestmark = pytest.mark.django_db
-
-FAILED = "checkout.session.async_payment_failed"
-
-
-@pytest.fixture(params=[False, True], ids=["no key", "with a key"])
-def api(request, account):
-    return request.getfixturevalue("rest") if request.param else None
-
-
-@pytest.fixture
-def tell(api, account, send):
-    def _tell(*events):
-        if api:
-            show(api, account)
-        send(*events)
-
-    return _tell
 
 
 @pytest.fixture
@@ -172,8 +155,13 @@ def test_an_inquiry_moves_no_money_and_no_license(sale, account, send, cryptlex)
     assert states(cryptlex) == ["active"] * 4
 
 
-def test_events_of_a_payment_nobody_knows_change_nothing(account, send, cryptlex):
-    session, events = account.buy(AVA, line("price_studio"))
-    send(*account.refund(session["payment_intent"]))
+def test_a_refund_of_a_payment_nobody_knows_asks_a_person_until_the_sale_comes(tell, account, cryptlex):
+    map_product("prod_studio", store="stripe")
+    session, events = account.buy(AVA, line("price_studio"), metadata=CRYPTLEX)
+    tell(*account.refund(session["payment_intent"]))
+    assert only_purchase().status == "unknown"
+    assert "no sale is known" in only_purchase().attention
     assert cryptlex.licenses == []
-    assert only(events, FAILED) == []
+    tell(*events)
+    assert only_purchase().attention == ""
+    assert states(cryptlex) == ["suspended"]

@@ -215,6 +215,9 @@ ORDERS: Mapping[str, tuple[PurchaseFact, ...]] = {
                     subtotal=177.0,
                 ),
             ),
+            given_keys={
+                "photon-editor-keyed": ("PHK4-9QJ2-LM7X-0A1C", "PHK4-3VTT-88RD-61EE", "PHK4-ZK04-7PNB-2F9D"),
+            },
             is_live=False,
         ),
     ),
@@ -606,6 +609,7 @@ REFUNDS: Mapping[str, tuple[PurchaseFact, ...]] = {
             "LicenseDispenser[yoiEYeJ3RnSwTghMu_oDDQ,].",
             kind=PurchaseKind.ORDER,
             purchase_id="fL3xJ8sPScFoCMnM7T9xRg",
+            reference="ACM250410-9535-94173",
             attention="FastSpring could not fulfil order ACM250410-9535-94173: Does not have available licenses: 3, "
             "LicenseDispenser[yoiEYeJ3RnSwTghMu_oDDQ,]. The buyer has paid, but no license is issued before FastSpring "
             "completes the order. Correct the fulfilment there and process the order again.",

@@ -638,7 +638,7 @@ def given_back(occurred_at: datetime, note: str, **changes: object) -> tuple[Ret
     return (ReturnFact(occurred_at=occurred_at, note=note, **{**values, **changes}),)  # type: ignore[arg-type]
 
 
-def partly_given_back(order_id: str) -> tuple[ReturnFact]:
+def partly_given_back(order_id: str, *aliases: str) -> tuple[ReturnFact]:
     """A part of Priya's first payment."""
     return given_back(
         utc(2026, 11, 10, 15),
@@ -647,6 +647,7 @@ def partly_given_back(order_id: str) -> tuple[ReturnFact]:
         order_id=order_id,
         amount=49.0,
         is_cumulative=True,
+        aliases=aliases,
     )
 
 
@@ -661,7 +662,7 @@ MONEY: Mapping[str, tuple[PurchaseFact, ...]] = {
         is_cumulative=True,
     ),
     "charge.refunded--partial": partly_given_back("pi_3DRMRrPqLk8WmTzD0thzGbuS"),
-    "charge.refunded--partial--acacia": partly_given_back(FIRST_INVOICE),
+    "charge.refunded--partial--acacia": partly_given_back(FIRST_INVOICE, "pi_3DRMRrPqLk8WmTzD0thzGbuS"),
     "refund.created": given_back(utc(2026, 11, 12, 10, 10, 10), "Refund of 299.00 USD (requested_by_customer)."),
     "refund.updated": given_back(utc(2026, 11, 14, 10, 10, 10), "Refund of 299.00 USD (requested_by_customer)."),
     "charge.dispute.created": dispute(OPENED, "needs response"),

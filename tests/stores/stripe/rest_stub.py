@@ -10,6 +10,7 @@ import copy
 import json
 import re
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -32,11 +33,13 @@ KINDS = {
 
 
 class StripeRest(Objects):
-    """The stub. ``calls`` are the requests so far as ``path?query``, readable; ``base_url`` is where it listens."""
+    """The stub. ``calls`` are the requests so far as ``path?query``, readable, and ``called_at`` when each came;
+    ``base_url`` is where it listens."""
 
     def __init__(self) -> None:
         super().__init__()
         self.calls: list[str] = []
+        self.called_at: list[datetime] = []
         self._forbidden: set[str] = set()
         self._refusals: list[Refused] = []
         self._seed()
@@ -81,6 +84,7 @@ class StripeRest(Objects):
 
     def _receive(self, request: HttpRequest) -> Reply:
         self.calls.append(_readable(request))
+        self.called_at.append(datetime.now(UTC))
         try:
             body, status = self._answer(request), 200
         except Refused as refusal:

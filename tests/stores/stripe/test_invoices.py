@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -118,6 +119,20 @@ def test_a_renewal_with_prorations_beside_it_extends_to_the_end_of_its_period() 
     ):
         charge = charge_of(changed(CYCLE, lambda invoice, lines=lines: invoice["lines"].update(data=lines)))  # type: ignore[misc]
         assert charge == expected.RENEWAL.charge
+
+
+def test_another_subscriptions_lines_on_an_invoice_extend_nothing() -> None:
+    def with_another(invoice: Invoice) -> None:
+        line = copy.deepcopy(invoice["lines"]["data"][0])
+        line["id"] += "another"
+        line["period"]["end"] += 86_400
+        line["parent"]["subscription_item_details"] |= {
+            "subscription": "sub_another",
+            "subscription_item": "si_another",
+        }
+        invoice["lines"]["data"].append(line)
+
+    assert payment(changed(CYCLE, with_another)) == expected.RENEWAL
 
 
 def test_a_change_of_the_interval_begins_a_new_period_at_once() -> None:

@@ -203,7 +203,10 @@ def test_what_was_fetched_is_at_least_as_new_as_a_change(name: str, rank: int) -
 def test_a_late_event_says_how_it_turned_out() -> None:
     fact = one(event(PAST_DUE), **current())
     assert fact.note == "Payment overdue, Stripe keeps trying. By the time of reading Stripe reported it as active."
-    assert not fact.overdue
+    # When and for which period it was overdue is known all the same; what counts now is the snapshot.
+    assert (fact.overdue, fact.overdue_at) == (True, fact.occurred_at)
+    assert fact.snapshot is not None
+    assert fact.snapshot.status is PurchaseStatus.ACTIVE
 
 
 def test_product_names_are_taken_from_what_was_fetched() -> None:
