@@ -1,6 +1,6 @@
 # Needs Python 3.11 or newer, make and a package index. Everything else is installed into .venv.
 #
-#   make demo    a license out of a signed webhook, in one command
+#   make demo    a license out of a signed webhook, in one command; with DEMO_SERVER=licensespring on LicenseSpring
 #   make test    everything CI runs
 #   make run     web server and worker on this machine's embedded PostgreSQL; SERVE_ARGS="--port 8001"
 #   make bench   measure on this machine; about a minute with BENCH_ARGS=--quick
@@ -20,7 +20,8 @@ help:
 
 # The demo has a database of its own, so that nobody's real one ever holds pretend purchases.
 demo: $(VENV)/.installed
-	@ENV_FILE= DATABASE_URL= EMBEDDED_POSTGRES_DIR="$(CURDIR)/var/demo" $(BIN)/python manage.py demo $(if $(DEMO_EXIT),--exit)
+	@ENV_FILE= DATABASE_URL= EMBEDDED_POSTGRES_DIR="$(CURDIR)/var/demo" $(BIN)/python manage.py demo \
+	  --server "$(or $(DEMO_SERVER),cryptlex)" $(if $(DEMO_EXIT),--exit)
 
 test: lint types pytest
 

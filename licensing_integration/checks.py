@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning
 
-from licensing_integration.conf import LicenseServerConfig, StoreConfig, license_servers, order_page, stores
+from licensing_integration.conf import LicenseServerConfig, StoreConfig, license_servers, order_page, prefix_of, stores
 from licensing_integration.license_servers.registry import BACKENDS
 from licensing_integration.stores.registry import ADAPTERS
 
@@ -46,7 +46,7 @@ def _names(variable: str, configs: Sequence[dict[str, Any]], *, number: int) -> 
                 hint="It is part of addresses: lower-case letters, digits, - and _, at most 50 of them.",
                 id=_id("E", number + 1),
             )
-    for prefix, count in Counter(_prefix(config["name"]) for config in configs).items():
+    for prefix, count in Counter(prefix_of(config["name"]) for config in configs).items():
         if count > 1:
             yield Error(
                 f"{variable}: {count} entries read their settings from the same variables {prefix}_…",
@@ -61,7 +61,7 @@ def check_stores(**kwargs: object) -> Iterable[CheckMessage]:
 
 
 def _store(store: StoreConfig) -> Iterator[CheckMessage]:
-    prefix = _prefix(store.name)
+    prefix = prefix_of(store.name)
     if store.adapter not in ADAPTERS:
         yield Error(
             f"Store {store.name!r} has the unknown adapter {store.adapter!r}.",
@@ -102,7 +102,7 @@ def _store(store: StoreConfig) -> Iterator[CheckMessage]:
 
 
 def _fulfilment_keys(store: StoreConfig) -> Iterator[CheckMessage]:
-    variable = f"{_prefix(store.name)}_FULFILMENT_KEY"
+    variable = f"{prefix_of(store.name)}_FULFILMENT_KEY"
     adapter = ADAPTERS.get(store.adapter)
     if store.fulfilment_keys and adapter is not None and adapter.read_fulfilment is None:
         yield Error(
@@ -124,7 +124,7 @@ def check_license_servers(**kwargs: object) -> Iterable[CheckMessage]:
 
 
 def _license_server(server: LicenseServerConfig) -> Iterator[CheckMessage]:
-    prefix = _prefix(server.name)
+    prefix = prefix_of(server.name)
     if server.backend not in BACKENDS:
         yield Error(
             f"License server {server.name!r} has the unknown backend {server.backend!r}.",
@@ -232,10 +232,6 @@ def _is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _prefix(name: str) -> str:
-    return name.upper().replace("-", "_")
 
 
 def _id(level: str, number: int) -> str:

@@ -39,9 +39,9 @@ class LicenseServerConfig:
     """A configured license server.
 
     At most ``request_limit`` calls start within any ``request_window_seconds``, all workers together; 0 is no limit.
-    ``default_product_id`` is for stores that say so (``unmapped``). ``adopt``: ``auto`` looks for a license somebody else
-    may have made when there is reason to, ``always`` every time.
-    ``uuid``: the account of a LicenseSpring server, as store attributes name it; empty: any.
+    ``default_product_id`` is for stores that say so (``unmapped``). ``adopt``: ``auto`` looks for a license somebody
+    else may have made when there is reason to, ``always`` every time. ``uuid``: the account of a LicenseSpring server,
+    as store attributes name it; empty: any.
     """
 
     name: str
@@ -70,6 +70,11 @@ class OrderPageConfig:
     base_url: str
     days: int
     rate: str
+
+
+def prefix_of(name: str) -> str:
+    """What the names of a store's or license server's variables begin with."""
+    return name.upper().replace("-", "_")
 
 
 def stores() -> Mapping[str, StoreConfig]:

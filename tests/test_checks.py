@@ -43,6 +43,8 @@ def test_a_right_configuration_has_no_findings() -> None:
         ({"api_username": "somebody"}, "E009", "MAIN_API_PASSWORD"),
         ({"webhook_secrets": ()}, "W001", "MAIN_WEBHOOK_SECRET"),
         ({"webhook_secrets": ("a-long-enough-secret", "short")}, "W002", "MAIN_WEBHOOK_SECRET"),
+        ({"fulfilment_keys": ("a-long-enough-private-key", "short")}, "W040", "MAIN_FULFILMENT_KEY"),
+        ({"adapter": "stripe", "fulfilment_keys": ("a-long-enough-private-key",)}, "E040", "MAIN_FULFILMENT_KEY"),
     ],
 )
 def test_mistakes_in_a_store(settings: Settings, changes: dict[str, Any], check_id: str, says: str) -> None:

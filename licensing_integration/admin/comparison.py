@@ -9,6 +9,7 @@ from typing import Any
 
 from licensing_integration.domain.licenses import DesiredLicense, LicenseSnapshot
 from licensing_integration.domain.outcomes import ExpiryMode, LicenseState
+from licensing_integration.domain.wording import format_moment
 from licensing_integration.models import LicenseLink
 from licensing_integration.services.codec import from_json
 
@@ -160,4 +161,4 @@ def _yes_no(value: bool | None) -> str:
 
 
 def _moment(value: datetime | None) -> str:
-    return f"{value.day} {value:%B %Y %H:%M} UTC" if value else "never"
+    return format_moment(value) if value else "never"

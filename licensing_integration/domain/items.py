@@ -45,7 +45,10 @@ def expected_preparations(state: PurchaseState) -> Mapping[str, Preparation]:
     return {
         line: p
         for line, p in state.prepared.items()
-        if not p.line and not p.is_elsewhere and p.reference not in state.known_orders and p.item.product not in products
+        if not p.line
+        and not p.is_elsewhere
+        and p.reference not in state.known_orders
+        and p.item.product not in products
     }
 
 

@@ -23,6 +23,7 @@ from licensing_integration.domain.outcomes import (
 from licensing_integration.domain.purchases import PurchaseState
 from licensing_integration.domain.refunds import returned_quantity
 from licensing_integration.domain.terms import Policies, Terms
+from licensing_integration.domain.wording import format_day
 
 # An activation usually comes in the same delivery as its order, which names the buyer; wait for it this long.
 ORDER_WAIT = timedelta(hours=1)
@@ -73,6 +74,10 @@ class ItemPlan:
 
 def judge(state: PurchaseState, policies: Policies, *, first_seen_at: datetime, now: datetime) -> Standing:
     """What the purchase as a whole entitles to, refunds of single units aside."""
+    if state.status is PurchaseStatus.UNKNOWN and state.is_prepared and state.is_confirmed:
+        return Standing(
+            state=LicenseState.ACTIVE, reason="The order is paid; of its subscription nothing else is known."
+        )
     if state.status is PurchaseStatus.UNKNOWN:
         return Standing(state=LicenseState.ABSENT, reason="The order itself has not arrived yet.", is_waiting=True)
     if state.status is PurchaseStatus.PREPARED and state.prepared_at:
@@ -160,10 +165,10 @@ def _judge_overdue(state: PurchaseState, policies: Policies, now: datetime) -> S
     grace_ends = since + timedelta(days=policies.overdue_grace_days)
     # Without grace the notice itself decides: the store's clock may run ahead of ours.
     if policies.overdue_grace_days == 0 or now >= grace_ends:
-        return Standing(state=LicenseState.SUSPENDED, reason=f"The payment is overdue since {_day(since)}.")
+        return Standing(state=LicenseState.SUSPENDED, reason=f"The payment is overdue since {format_day(since)}.")
     return Standing(
         state=LicenseState.ACTIVE,
-        reason=f"The payment is overdue since {_day(since)}; usable until {_day(grace_ends)}.",
+        reason=f"The payment is overdue since {format_day(since)}; usable until {format_day(grace_ends)}.",
         review_at=grace_ends,
     )
 
@@ -172,7 +177,7 @@ def _active_reason(state: PurchaseState) -> str:
     if state.kind is PurchaseKind.ORDER:
         return "The order is paid."
     paid_through = state.paid_through
-    until = f" until {_day(paid_through)}" if paid_through else ""
+    until = f" until {format_day(paid_through)}" if paid_through else ""
     words = {
         PurchaseStatus.TRIAL: f"On trial{until}.",
         PurchaseStatus.CANCELED: f"Canceled; paid{until}.",
@@ -215,7 +220,8 @@ def _plan_slot(
         desired = replace(desired, is_issuable=False)
     override = context.existing.get(unit)
     if override and now < override.until:
-        desired, reason, question = overridden(desired, override), f"Set by staff until {_day(override.until)}.", ""
+        desired, question = overridden(desired, override), ""
+        reason = f"Set by staff until {format_day(override.until)}."
     return SlotPlan(unit=unit, desired=desired, reason=reason, question=question)
 
 
@@ -231,7 +237,3 @@ def _override_ends(context: ItemContext, now: datetime) -> list[datetime]:
 
 def _earliest(*moments: datetime | None) -> datetime | None:
     return min((moment for moment in moments if moment), default=None)
-
-
-def _day(moment: datetime) -> str:
-    return f"{moment.day} {moment:%B %Y}"

@@ -94,12 +94,11 @@ def find_line(
 def requested_line(state: PurchaseState, *, reference: str, product: str, quantity: int) -> str | None:
     """The line of the purchase that a request for keys is about: as it was prepared, else as its order told, else what
     the purchase is about."""
-    prepared = [p for p in state.prepared.values() if (p.reference, p.item.product) == (reference, product)]
-    if any(preparation.line for preparation in prepared):
-        return prepared[0].line
     items = items_of(state)
-    if prepared and prepared[0].item.line in items:
-        return prepared[0].item.line
+    for line, prepared in state.prepared.items():
+        is_asked_for = (prepared.reference, prepared.item.product) == (reference, product) and not prepared.is_elsewhere
+        if is_asked_for and (prepared.line or line in items):
+            return prepared.line or line
     asked = ItemFact(line="", product=product, quantity=quantity)
     order = state.known_orders.get(reference)
     of_order = find_line(asked, lines_of_order(state, order), given_keys={}) if order else None

@@ -83,8 +83,8 @@ class Dispute:
 
 @dataclass(frozen=True, kw_only=True)
 class Preparation:
-    """Keys given out on the order page. ``line``: of the purchase, once its order told; ``is_elsewhere``: the order told
-    that it is of another purchase."""
+    """Keys given out on the order page. ``line``: what it is in the purchase, once its order told; ``is_elsewhere``: it
+    turned out to be another purchase's."""
 
     item: ItemFact
     reference: str

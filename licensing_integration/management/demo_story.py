@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from licensing_integration.sandbox import fastspring, stripe
+from licensing_integration.sandbox import fastspring, fastspring_fulfilment, stripe
 from licensing_integration.sandbox.fastspring import Buyer, FastSpringShop
 from licensing_integration.sandbox.stripe import StripeShop
 from licensing_integration.sandbox.stripe_steps import Line
@@ -24,17 +24,30 @@ Event = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One thing a shop reports, and what the licenses of that purchase must be like afterwards."""
+    """One thing a shop does, and what the licenses of that purchase must be like afterwards.
+
+    It reports ``events``, or it asks for the keys of the first line of ``asks_for``, an order it is about to complete.
+    """
 
     store: str
     title: str
-    events: Sequence[Event]
     expected: str  # as the demo describes licenses, such as "3 active until 2027-01-21"
+    events: Sequence[Event] = ()
+    asks_for: Event | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endings:
+    """How licenses end, which is not the same on every license server: those of a ``subscription`` of three that ends,
+    with ``{until}`` for their end date, and that of a ``refunded`` one-time purchase."""
+
+    subscription: str
+    refunded: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """One webhook request: body and headers."""
+    """What a store posts: body and headers."""
 
     body: bytes
     headers: dict[str, str]
@@ -57,26 +70,42 @@ def requests_of(step: Step, *, secret: str) -> list[Request]:
     """FastSpring puts all events into one request, Stripe sends one each."""
     if step.store == "fastspring":
         body = fastspring.delivery(*step.events)
-        return [Request(body=body, headers={"X-FS-Signature": fastspring.sign(body, secret=secret)})]
+        return [_json_request(body, {"X-FS-Signature": fastspring.sign(body, secret=secret)})]
     bodies = [stripe.delivery(event) for event in step.events]
     signed = [stripe.sign(body, secret=secret, at=datetime.now(UTC)) for body in bodies]
-    return [
-        Request(body=body, headers={"Stripe-Signature": header}) for body, header in zip(bodies, signed, strict=True)
-    ]
+    return [_json_request(body, {"Stripe-Signature": header}) for body, header in zip(bodies, signed, strict=True)]
 
 
-def tell_story(*, license_product: str) -> list[Step]:
-    """``license_product``: what the one-time Stripe purchase names in its metadata; all else is mapped."""
-    return [*_fastspring_story(), *_stripe_story(license_product)]
+def _json_request(body: bytes, headers: dict[str, str]) -> Request:
+    return Request(body=body, headers={**headers, "Content-Type": "application/json"})
 
 
-def _fastspring_story() -> list[Step]:
-    """A one-time order, and the life of a subscription of quantity 3 told in a few seconds."""
+def key_request(order: Event, *, private_key: str) -> Request:
+    """FastSpring asks for the keys of an order's first line."""
+    form = fastspring_fulfilment.key_request(order, private_key=private_key)
+    return Request(body=form.encode(), headers={"Content-Type": fastspring_fulfilment.CONTENT_TYPE})
+
+
+def tell_story(*, metadata: Mapping[str, str], endings: Endings) -> list[Step]:
+    """``metadata``: how the one-time Stripe purchase names its license product; all else is mapped."""
+    return [*_fastspring_story(endings), *_stripe_story(metadata, endings)]
+
+
+def _fastspring_story(endings: Endings) -> list[Step]:
+    """A one-time order with its key on the order page; the life of a subscription of quantity 3 in a few seconds."""
     clock = Clock()
     shop = FastSpringShop(clock=clock)
     ava, ben = _buyer("Ava", "Lindqvist"), _buyer("Ben", "Okafor")
     step = partial(Step, store="fastspring")
-    steps = [step(title="Ava buys a one-time product", events=[shop.buy(ava, PRODUCT)], expected="1 active")]
+    order = shop.buy(ava, PRODUCT)
+    steps = [
+        step(
+            title="Ava pays. Before FastSpring completes her order, it asks for her key",
+            asks_for=order,
+            expected="1 active",
+        ),
+        step(title="Ava has her key on the order page; the order recognises it", events=[order], expected="1 active"),
+    ]
     team, started = shop.subscribe(ben, TEAM_PRODUCT, quantity=3)
 
     def until() -> str:
@@ -92,11 +121,11 @@ def _fastspring_story() -> list[Step]:
     later("A month later the subscription renews", shop.renew, "3 active until {until}", days=30)
     later("The next payment fails", shop.overdue, "3 suspended until {until}", days=30)
     later("The payment arrives late", shop.renew, "3 active until {until}", days=2)
-    later("The subscription ends", shop.deactivate, "3 absent", days=28)
+    later("The subscription ends", shop.deactivate, endings.subscription, days=28)
     return steps
 
 
-def _stripe_story(license_product: str) -> list[Step]:
+def _stripe_story(metadata: Mapping[str, str], endings: Endings) -> list[Step]:
     """A subscription of three by Checkout, and a one-time purchase that is refunded; no API key is needed for it."""
     clock = Clock()
     shop = StripeShop(clock=clock, seed=secrets.token_hex(8))
@@ -122,10 +151,10 @@ def _stripe_story(license_product: str) -> list[Step]:
     later("A month later the Stripe subscription renews", shop.renew, days=31)
     later("The next payment fails, and days of grace begin", shop.fail_renewal, days=31)
     later("Stripe's second attempt succeeds", shop.recover, days=3)
-    session, bought = shop.buy(dev, Line(price=once), metadata={"CRYPTLEX_PRODUCT_ID": license_product})
+    session, bought = shop.buy(dev, Line(price=once), metadata=metadata)
     steps.append(step(title="Dev buys a one-time product in Stripe Checkout", events=bought, expected="1 active"))
     refunded = shop.refund(session["payment_intent"])
-    steps.append(step(title="Dev gets all his money back", events=refunded, expected="1 suspended"))
+    steps.append(step(title="Dev gets all his money back", events=refunded, expected=endings.refunded))
     return steps
 
 

@@ -16,6 +16,7 @@ from licensing_integration import conf
 from licensing_integration.domain.facts import Customer
 from licensing_integration.domain.licenses import DesiredLicense, LicenseSnapshot
 from licensing_integration.domain.outcomes import FailureMode, LicenseState
+from licensing_integration.domain.wording import format_moment
 from licensing_integration.exceptions import PermanentRemoteError, RemoteError
 from licensing_integration.http import call_deadline
 from licensing_integration.license_servers.base import LicenseServerBackend
@@ -203,7 +204,7 @@ def _sentences(
 def _until(snapshot: LicenseSnapshot | None) -> str:
     if snapshot is None or snapshot.expires_at is None:
         return ""
-    return f", valid until {snapshot.expires_at.day} {snapshot.expires_at:%B %Y %H:%M} UTC"
+    return f", valid until {format_moment(snapshot.expires_at)}"
 
 
 # --- users -----------------------------------------------------------------------------------------------------------

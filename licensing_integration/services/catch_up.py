@@ -76,7 +76,7 @@ def why_not(store_name: str) -> str:
     if adapter.catch_up is None:
         return f"Store adapter '{adapter.slug}' cannot list events that were not delivered."
     if api is None:
-        prefix = store_name.upper().replace("-", "_")
+        prefix = conf.prefix_of(store_name)
         variables = ["API_USERNAME", "API_PASSWORD"] if adapter.api_needs_username else ["API_KEY"]
         names = " and ".join(f"{prefix}_{variable}" for variable in variables)
         return f"Without API credentials nothing can be fetched from it; set {names}."

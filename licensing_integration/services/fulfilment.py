@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby
-from typing import Any, Final
+from typing import Final
 
 from django.db import connection
 from django.utils import timezone
 
 from licensing_integration import conf, jobs
 from licensing_integration.conf import StoreConfig
-from licensing_integration.domain.outcomes import EventState, LicenseState, SyncState
+from licensing_integration.domain.outcomes import EventState, LicenseState, PurchaseKind, SyncState
+from licensing_integration.domain.preparation import requested_line
 from licensing_integration.exceptions import (
     DeliveryTooLarge,
     FulfilmentDisabled,
@@ -26,8 +26,10 @@ from licensing_integration.exceptions import (
     PayloadError,
     UnknownStore,
 )
-from licensing_integration.models import HistoryEntry, Purchase
+from licensing_integration.models import HistoryEntry, Purchase, WebhookEvent
 from licensing_integration.services import history
+from licensing_integration.services.preparations import with_reference
+from licensing_integration.services.purchases import load_state
 from licensing_integration.services.receive import store_events
 from licensing_integration.stores.base import FulfilmentRequest, KeyRequest, ReadFulfilment, StoreAdapter
 from licensing_integration.stores.registry import get_adapter
@@ -39,23 +41,12 @@ _FIRST_PAUSE: Final = 0.015
 _LONGEST_PAUSE: Final = 0.1
 _GROWTH: Final = 1.3
 
-# One look, by indexes alone: the event's verdict, and the licenses of its item wherever the order has taken it.
-_LOOK = """
-SELECT e.state, e.problem, item.purchase_id, item.id, item.quantity, item.problem,
-       link.key, link.state, link.desired ->> 'state', link.sync_state
-  FROM licensing_integration_webhookevent e
-  LEFT JOIN licensing_integration_purchaseitem item
-    ON e.state = 'applied' AND item.product = %(product)s AND item.purchase_id IN (
-       SELECT id FROM licensing_integration_purchase WHERE reference = %(reference)s AND store = %(store)s
-       UNION ALL
-       SELECT purchase_id FROM licensing_integration_purchasealias
-        WHERE value = %(reference)s AND store = %(store)s AND kind = 'reference'
-       UNION ALL
-       SELECT id FROM licensing_integration_purchase
-        WHERE external_id IN (%(reference)s, %(subscription)s) AND store = %(store)s)
+_LICENSES = """
+SELECT item.problem, link.key, link.state, link.desired ->> 'state', link.sync_state
+  FROM licensing_integration_purchaseitem item
   LEFT JOIN licensing_integration_licenselink link ON link.item_id = item.id
- WHERE e.external_id = %(event)s AND e.store = %(store)s
- ORDER BY item.id, link.unit
+ WHERE item.purchase_id = %s AND item.line = %s
+ ORDER BY link.unit
 """
 _STOPPED: Final = {
     EventState.HELD: "It is a test order, and the store's test events are held.",
@@ -71,7 +62,7 @@ class _Look:
 
     keys: tuple[str, ...] | None = None
     refusal: str = ""
-    purchase_id: int | None = None
+    purchase: Purchase | None = None
 
 
 def give_keys(store_name: str, *, query: bytes, body: bytes, content_type: str, is_post: bool) -> str:
@@ -133,43 +124,42 @@ def _pauses() -> Iterator[float]:
 
 
 def _look(store: str, asked: KeyRequest) -> _Look:
-    rows = _rows(store, asked)
-    state, problem = rows[0][:2] if rows else (EventState.FAILED, "")
+    events = WebhookEvent.objects.filter(store=store, external_id=asked.event.external_id)
+    state, problem = events.values_list("state", "problem").first() or (EventState.FAILED, "")
     if state == EventState.RECEIVED:
         return _Look()
     if state != EventState.APPLIED:
-        return _Look(refusal=_STOPPED.get(state, problem or "The request cannot be worked on."))
-    return _look_at(rows, quantity=asked.quantity)
+        return _Look(refusal=_STOPPED.get(EventState(state), problem or "The request cannot be worked on."))
+    purchase, line = _find_item(store, asked)
+    if purchase is None or line is None:
+        return _Look(refusal="The order has no such product.", purchase=purchase)
+    return _look_at(purchase, line)
 
 
-def _rows(store: str, asked: KeyRequest) -> list[tuple[Any, ...]]:
-    arguments = {
-        "store": store,
-        "event": asked.event.external_id,
-        "reference": asked.reference,
-        "subscription": asked.subscription_id or asked.reference,
-        "product": asked.product,
-    }
+def _find_item(store: str, asked: KeyRequest) -> tuple[Purchase | None, str | None]:
+    """Where what is asked for is now: the order may have taken it to another purchase."""
+    rows = list(with_reference(store, asked.reference).order_by("kind", "pk"))
+    if asked.subscription_id and not any(row.external_id == asked.subscription_id for row in rows):
+        rows += Purchase.objects.filter(store=store, kind=PurchaseKind.SUBSCRIPTION, external_id=asked.subscription_id)
+    for row in rows:
+        state = load_state(row)
+        if line := requested_line(state, reference=asked.reference, product=asked.product, quantity=asked.quantity):
+            return row, line
+    return next(iter(rows), None), None
+
+
+def _look_at(purchase: Purchase, line: str) -> _Look:
     with connection.cursor() as cursor:
-        cursor.execute(_LOOK, arguments)
-        return list(cursor.fetchall())
-
-
-def _look_at(rows: Sequence[tuple[Any, ...]], *, quantity: int) -> _Look:
-    """The item's licenses. Of several items of the product the one that was asked for: with licenses, of that
-    quantity."""
-    items = [list(group) for _, group in groupby(rows, key=lambda row: row[3])]
-    item = min(items, key=lambda group: (group[0][6] is None, group[0][4] != quantity))
-    purchase_id, item_id, _, problem = item[0][2:6]
-    wanted = [row[6:] for row in item if row[8] in _USABLE]
-    if item_id is None:
-        return _Look(refusal="The order has no such product.")
+        cursor.execute(_LICENSES, [purchase.pk, line])
+        rows = cursor.fetchall()
+    wanted = [row[1:] for row in rows if row[3] in _USABLE]
     if not wanted:
-        return _Look(refusal=problem or "The product comes without a license of its own.", purchase_id=purchase_id)
+        problem = rows[0][0] if rows else ""
+        return _Look(refusal=problem or "The product comes without a license of its own.", purchase=purchase)
     if any(sync_state == SyncState.ATTENTION and not key for key, _, _, sync_state in wanted):
-        return _Look(refusal="A license could not be made; its history says why.", purchase_id=purchase_id)
+        return _Look(refusal="A license could not be made; its history says why.", purchase=purchase)
     are_made = all(key and state in _USABLE for key, state, _, _ in wanted)
-    return _Look(keys=tuple(row[0] for row in wanted) if are_made else None, purchase_id=purchase_id)
+    return _Look(keys=tuple(row[0] for row in wanted) if are_made else None, purchase=purchase)
 
 
 # --- when there are none ---------------------------------------------------------------------------------------------
@@ -178,9 +168,8 @@ def _look_at(rows: Sequence[tuple[Any, ...]], *, quantity: int) -> _Look:
 def _not_ready(reason: str, look: _Look) -> KeysNotReady:
     """Also told in the purchase's history, once for as long as nothing else happens to it."""
     sentence = f"The store was given no key. {reason}"
-    purchase = Purchase.objects.filter(pk=look.purchase_id).first() if look.purchase_id else None
-    if purchase is not None:
-        last = HistoryEntry.objects.filter(purchase=purchase).order_by("-id").values_list("sentence", flat=True).first()
-        if last != sentence:
-            history.purchase_entry(purchase, kind="fulfilment.refused", sentence=sentence).save()
+    if look.purchase is not None:
+        entries = HistoryEntry.objects.filter(purchase=look.purchase).order_by("-id")
+        if entries.values_list("sentence", flat=True).first() != sentence:
+            history.purchase_entry(look.purchase, kind="fulfilment.refused", sentence=sentence).save()
     return KeysNotReady(sentence)

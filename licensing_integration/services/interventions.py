@@ -16,6 +16,7 @@ from django.utils import timezone
 from licensing_integration import jobs
 from licensing_integration.domain.outcomes import EventState, FailureMode, LicenseState, SyncState
 from licensing_integration.domain.purchases import Version
+from licensing_integration.domain.wording import format_day, format_moment
 from licensing_integration.models import HistoryEntry, LicenseLink, Purchase, WebhookEvent
 from licensing_integration.services import history
 from licensing_integration.services.purchases import load_state, store_state
@@ -78,7 +79,7 @@ def override_link(
         part
         for part in (
             f"state {state.value}" if state else "",
-            f"expiry {expires_at:%d %B %Y}" if expires_at else "",
+            f"expiry {format_day(expires_at)}" if expires_at else "",
         )
         if part
     )
@@ -91,7 +92,7 @@ def override_link(
         _write(
             link,
             kind="license.overridden",
-            sentence=f"Override: {what} until {until:%d %B %Y %H:%M} UTC. {reason}",
+            sentence=f"Override: {what} until {format_moment(until)}. {reason}",
             user_id=user_id,
         )
         jobs.enqueue_purchases([link.purchase_id])

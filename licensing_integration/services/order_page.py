@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from licensing_integration import conf
 from licensing_integration.domain.outcomes import FailureMode, LicenseState, PurchaseStatus, SyncState
+from licensing_integration.domain.wording import format_day
 from licensing_integration.models import LicenseLink, Purchase, PurchaseAlias, PurchaseItem
 from licensing_integration.services.purchases import ORDER_ALIAS, load_state
 
@@ -222,7 +223,7 @@ def _words(stage: Stage, purchase: Purchase, link: LicenseLink, now: datetime) -
     if stage is Stage.ON_HOLD and purchase.status == PurchaseStatus.PAUSED:
         return "On hold while the subscription is paused"
     if stage is Stage.ENDED and link.expires_at and _has_run_out(link, now):
-        return f"Ran out on {link.expires_at.day} {link.expires_at:%B %Y}"
+        return f"Ran out on {format_day(link.expires_at)}"
     return _STATES[stage]
 
 

@@ -28,7 +28,7 @@ from licensing_integration.domain.items import first_line, items_of
 from licensing_integration.domain.outcomes import EventState, LicenseState, PurchaseKind, PurchaseStatus
 from licensing_integration.domain.planning import ItemPlan, plan_item
 from licensing_integration.domain.preparation import order_of, unordered_preparations
-from licensing_integration.domain.purchases import MAIN_LINE, PurchaseState
+from licensing_integration.domain.purchases import MAIN_LINE, KnownOrder, PurchaseState
 from licensing_integration.domain.refunds import UNCLEAR_REFUND, unclear_refund
 from licensing_integration.domain.terms import Terms
 from licensing_integration.models import (
@@ -115,17 +115,17 @@ def plan_event(event: WebhookEvent, facts: Sequence[PurchaseFact], *, now: datet
         )
         if not taken:
             return []
-        uses_aliases = adapter_of(event.store).uses_aliases
+        has_several_names = adapter_of(event.store).has_several_names
         batch.is_awaited = any(isinstance(fact, PreparationFact) for fact in facts)
         batch.by_reference = batch.is_awaited or preparations.are_keys_given_out(event.store)
         batch.order = order_of(facts) if batch.by_reference else {}
-        names = preparations.names_of(facts, uses_aliases=uses_aliases, by_reference=batch.by_reference)
+        names = preparations.names_of(facts, has_several_names=has_several_names, by_reference=batch.by_reference)
         lock_orders(event.store, names)
         for fact in sorted(facts, key=_lock_order):
             if isinstance(fact, CustomerFact):
                 remember_customer(event.store, fact, event_id=event.external_id)
             for purchase in preparations.purchases_of(
-                event.store, fact, uses_aliases=uses_aliases, by_reference=batch.by_reference
+                event.store, fact, has_several_names=has_several_names, by_reference=batch.by_reference
             ):
                 _learn(purchase, fact, event, batch)
         _finish(batch)
@@ -170,7 +170,7 @@ def _finish(batch: _Batch) -> None:
 def _learn(purchase: Purchase, fact: PurchaseFact, event: WebhookEvent, batch: _Batch) -> None:
     before = load_state(purchase)
     after = fold(before, fact, event_id=event.external_id)
-    new_customer = _new_customer(fact, before) if adapter_of(event.store).uses_aliases else ""
+    new_customer = _new_customer(fact, before) if adapter_of(event.store).has_several_names else ""
     if new_customer:
         after = with_known_customer(event.store, after, customer_id=new_customer)
     new_orders = after.order_ids - before.order_ids
@@ -201,7 +201,7 @@ def _is_unknown_payment(purchase: Purchase, fact: PurchaseFact, state: PurchaseS
     """Stores with several names for a sale may tell one by which we do not know it; the others had the sale first, or
     it is none of ours."""
     is_money_back = isinstance(fact, ReturnFact | DisputeFact)
-    return is_money_back and state.status is PurchaseStatus.UNKNOWN and adapter_of(purchase.store).uses_aliases
+    return is_money_back and state.status is PurchaseStatus.UNKNOWN and adapter_of(purchase.store).has_several_names
 
 
 def _new_customer(fact: PurchaseFact, before: PurchaseState) -> str:
@@ -285,6 +285,8 @@ def _plan(purchase: Purchase, state: PurchaseState, batch: _Batch, *, has_taken_
     reviews = [plan.review_at for plan in plans.values() if plan.review_at]
     if any(row.problem and row.problem != had_problem[line] for line, row in rows.items()):
         reviews.append(batch.now + MAPPING_RACE)
+    elif batch.event and purchase.review_at and any(row.problem for row in rows.values()):
+        reviews.append(purchase.review_at)  # an event in between is not the second look, which comes without one
     purchase.review_at = min(reviews, default=None)
 
 

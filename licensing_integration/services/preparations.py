@@ -22,10 +22,10 @@ def are_keys_given_out(store: str) -> bool:
     return config is not None and bool(config.fulfilment_keys)
 
 
-def names_of(facts: Sequence[PurchaseFact], *, uses_aliases: bool, by_reference: bool) -> set[str]:
+def names_of(facts: Sequence[PurchaseFact], *, has_several_names: bool, by_reference: bool) -> set[str]:
     """What transactions that could miss each other have in common: order ids, and references where those count."""
     references = {name for fact in facts for name in _references_of(fact)} if by_reference else set()
-    return order_ids_of(facts, uses_aliases=uses_aliases) | references
+    return order_ids_of(facts, has_several_names=has_several_names) | references
 
 
 def _references_of(fact: PurchaseFact) -> tuple[str, ...]:
@@ -38,11 +38,11 @@ def _references_of(fact: PurchaseFact) -> tuple[str, ...]:
             return ()
 
 
-def purchases_of(store: str, fact: PurchaseFact, *, uses_aliases: bool, by_reference: bool) -> list[Purchase]:
+def purchases_of(store: str, fact: PurchaseFact, *, has_several_names: bool, by_reference: bool) -> list[Purchase]:
     """The purchases a fact speaks of, locked, and made if need be; with ``by_reference`` also those that are known by
     nothing but the reference of their order."""
     known = _known_by_reference(store, fact) if by_reference else None
-    return [known] if known else locked_purchases(store, fact, uses_aliases=uses_aliases)
+    return [known] if known else locked_purchases(store, fact, has_several_names=has_several_names)
 
 
 def _known_by_reference(store: str, fact: PurchaseFact) -> Purchase | None:

@@ -50,8 +50,8 @@ def lock_orders(store: str, order_ids: Iterable[str]) -> None:
             cursor.execute("SELECT pg_advisory_xact_lock(n) FROM unnest(%s::bigint[]) AS n", [numbers])
 
 
-def order_ids_of(facts: Sequence[PurchaseFact], *, uses_aliases: bool) -> set[str]:
-    """Every order the facts name, and with ``uses_aliases`` every customer."""
+def order_ids_of(facts: Sequence[PurchaseFact], *, has_several_names: bool) -> set[str]:
+    """Every order the facts name, and with ``has_several_names`` every customer."""
     ids: set[str] = set()
     for fact in facts:
         match fact:
@@ -64,7 +64,7 @@ def order_ids_of(facts: Sequence[PurchaseFact], *, uses_aliases: bool) -> set[st
                 ids.update({fact.charge.order_id, *fact.charge.aliases} if fact.charge else ())
             case CustomerFact() | NoteFact() | PreparationFact():
                 pass
-        if uses_aliases:
+        if has_several_names:
             ids.add(customer_of(fact))
     return ids
 
@@ -78,11 +78,11 @@ def customer_of(fact: PurchaseFact) -> str:
             return ""
 
 
-def locked_purchases(store: str, fact: PurchaseFact, *, uses_aliases: bool) -> list[Purchase]:
+def locked_purchases(store: str, fact: PurchaseFact, *, has_several_names: bool) -> list[Purchase]:
     """The purchases a fact speaks of, locked; made if the store has not mentioned them before."""
     match fact:
         case OrderFact():
-            known = _known_order(store, fact) if uses_aliases else None
+            known = _known_order(store, fact) if has_several_names else None
             return [known or _upsert(store, PurchaseKind.ORDER, fact.order_id, is_live=fact.is_live)]
         case SubscriptionFact():
             return [_upsert(store, PurchaseKind.SUBSCRIPTION, fact.subscription_id, is_live=fact.is_live)]

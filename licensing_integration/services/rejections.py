@@ -139,7 +139,7 @@ def count(store_name: str, error: DeliveryRejected, *, tally: Tally = _tally) ->
 def explain(row: RejectedDelivery) -> Explanation:
     """What it means and what to do, for this store."""
     explanation = _EXPLANATIONS[_known(row.reason)]
-    prefix = row.store.upper().replace("-", "_")
+    prefix = conf.prefix_of(row.store)
     return Explanation(meaning=explanation.meaning, advice=explanation.advice.format(prefix=prefix))
 
 

@@ -46,19 +46,18 @@ def take_over(
 
     Returns the state, and whether any rows have moved.
     """
-    if not isinstance(fact, OrderFact | SubscriptionFact) or order.keys() & state.known_orders.keys():
+    if not isinstance(fact, OrderFact | SubscriptionFact):
         return state, False
-    state = replace(state, known_orders={**state.known_orders, **order})
     reference = fact.reference or state.reference
+    is_known = reference in state.known_orders  # then its other purchases have nothing more for this one
+    state = replace(state, known_orders={**state.known_orders, **order})
     items = lines_of_order(state, order.get(reference))
-    if not items or (not order and state.known_orders):
-        return state, False
     moves = _settle_own(purchase, state, items, fact)
     state = settled(state, moves)
-    if reference:
+    if items and reference and not is_known:
         state, taken = _take_from_others(purchase, state, items, fact, reference=reference, note=note)
         moves |= taken
-    if order:
+    if order and not is_known:
         _tell(purchase, state, reference, note=note)
     return state, bool(moves)
 

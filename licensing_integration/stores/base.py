@@ -118,7 +118,7 @@ class StoreAdapter:
     ignored: frozenset[str]
     reference_keys: Mapping[PurchaseKind, tuple[str, ...]]
     policies: Policies = field(default_factory=Policies)
-    uses_aliases: bool = False  # its events name one purchase by several ids, or only its customer
+    has_several_names: bool = False  # its events name one purchase by several ids, or only its customer
     build_api: BuildApi | None = None
     api_needs_username: bool = False
     enrich: Enricher | None = None  # one I/O step; its result is stored and offered to the translator

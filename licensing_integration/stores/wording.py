@@ -3,20 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Final
 
-# Not strftime's: that depends on the locale of the process.
-MONTHS: Final = (
-    *("January", "February", "March", "April", "May", "June"),
-    *("July", "August", "September", "October", "November", "December"),
-)
 LISTED: Final = 5
-
-
-def format_day(moment: datetime) -> str:
-    """``1 July 2026``."""
-    return f"{moment.day} {MONTHS[moment.month - 1]} {moment.year}"
 
 
 def listing(parts: Sequence[str]) -> str:

@@ -18,11 +18,14 @@ from licensing_integration.domain.outcomes import LicenseState, PurchaseKind, Pu
 from licensing_integration.domain.planning import Standing, judge
 from licensing_integration.domain.preparation import (
     find_line,
-    products_of_order,
+    order_of,
+    released,
+    requested_line,
+    settled,
     unordered_preparations,
     waiting_preparations,
 )
-from licensing_integration.domain.purchases import PurchaseState
+from licensing_integration.domain.purchases import KnownOrder, PurchaseState
 from licensing_integration.domain.terms import Policies
 from tests.domain.samples import AVA, bought, charged, day, described
 
@@ -92,24 +95,34 @@ def test_the_order_knows_its_buyer_better():
 
 def test_a_subscription_expects_what_was_prepared_until_its_order_is_known():
     state = _subscribed(_prepared(product="node"), described(1))
-    assert set(items_of(state)) == {"main", "node"}
-    known = replace(state, order_products=("studio",))
+    assert set(items_of(state)) == {"main", "REF-1:node"}
+    known = replace(state, known_orders=_known("studio"))
     assert set(items_of(known)) == {"main"}
-    assert set(unordered_preparations(known)) == {"node"}
-    assert not unordered_preparations(replace(state, order_products=("node", "studio")))
+    assert set(unordered_preparations(known)) == {"REF-1:node"}
+    assert not unordered_preparations(replace(state, known_orders=_known("node", "studio")))
+
+
+def test_another_order_of_a_subscription_is_waited_for_by_itself():
+    state = replace(_subscribed(described(1)), known_orders=_known("studio"))
+    state = fold(state, _prepared(2, "node", reference="REF-2"), event_id="later")
+    assert set(items_of(state)) == {"main", "REF-2:node"}
 
 
 def test_what_was_prepared_for_the_subscriptions_own_product_is_no_item_beside_it():
     state = _subscribed(_prepared(product="studio"), described(1))
     assert set(items_of(state)) == {"main"}
-    assert set(waiting_preparations(state)) == {"studio"}
+    assert set(waiting_preparations(state)) == {"REF-1:studio"}
 
 
 def test_what_went_over_to_another_purchase_counts_no_more():
-    state = replace(_folded(_prepared()), released=("photon",))
+    state = released(_folded(_prepared()), "photon")
     assert not items_of(state)
     assert not state.is_prepared
     assert state.status is PurchaseStatus.COMPLETED
+
+
+def _known(*products: str) -> dict[str, KnownOrder]:
+    return {"REF-1": KnownOrder(order_id="order-1", products=products)}
 
 
 # --- standing --------------------------------------------------------------------------------------------------------
@@ -184,8 +197,41 @@ def test_the_keys_in_the_order_tell_more_than_the_product():
 def test_the_facts_of_an_order_tell_all_of_its_products():
     order = replace(COMPLETED, beside=(_item("studio"),))
     subscription = replace(bought(add_ons=[_item("node")]), beside=(_item(),))
-    assert products_of_order([order, subscription]) == {"photon", "studio", "node"}
-    assert not products_of_order([FAILED, described(1), charged(30, 2)])
+    assert order_of([order, subscription]) == {
+        "REF-1": KnownOrder(order_id="order-1", products=("node", "photon", "studio"))
+    }
+    assert not order_of([FAILED, described(1), charged(30, 2)])
+    assert not order_of([replace(COMPLETED, reference="")])
+
+
+@pytest.mark.parametrize(
+    ("facts", "line"),
+    [
+        ([_prepared()], "photon"),
+        ([COMPLETED], "photon"),
+        ([_prepared(), COMPLETED], "photon"),
+        ([_prepared(product="brushes"), COMPLETED], None),
+    ],
+)
+def test_a_request_finds_its_line_of_an_order(facts, line):
+    product = "photon" if line else "studio"
+    assert requested_line(_folded(*facts), reference="REF-1", product=product, quantity=1) == line
+
+
+def test_a_request_finds_its_line_of_a_subscription():
+    def _line(state: PurchaseState, product: str, reference: str = "REF-1") -> str | None:
+        return requested_line(state, reference=reference, product=product, quantity=1)
+
+    add_ons = [_item("node", line="addon:node:order-1", order_id="order-1")]
+    state = _subscribed(_prepared(product="studio"), _prepared(product="node"))
+    assert (_line(state, "studio"), _line(state, "node")) == ("REF-1:studio", "REF-1:node")
+    state = fold(state, bought(add_ons=add_ons), event_id="order")
+    state = settled(state, {"REF-1:studio": "main"})
+    state = replace(state, known_orders={"REF-1": KnownOrder(order_id="order-1", products=("node", "studio"))})
+    assert (_line(state, "studio"), _line(state, "node")) == ("main", "addon:node:order-1")
+    assert (_line(state, "studio", "REF-1-RENEWAL"), _line(state, "node", "REF-2")) == ("main", None)
+    moved = fold(state, described(5, product="studio-max"), event_id="change")
+    assert (_line(moved, "studio"), _line(moved, "studio-max")) == ("main", "main")
 
 
 # --- any order -------------------------------------------------------------------------------------------------------

@@ -102,12 +102,21 @@ def _assert_nothing_is_left(demo: Demo) -> None:
     assert not (demo.postgres.data_dir / "postmaster.pid").exists()
 
 
-@pytest.mark.parametrize("demo", [("--exit",)], indirect=True, ids=["--exit"])
-def test_the_demo_tells_a_true_story_and_leaves_nothing_behind(demo: Demo) -> None:
+@pytest.mark.parametrize(
+    ("demo", "server"),
+    [(("--exit",), "cryptlex"), (("--exit", "--server", "licensespring"), "licensespring")],
+    indirect=["demo"],
+    ids=["--exit", "--exit --server licensespring"],
+)
+def test_the_demo_tells_a_true_story_and_leaves_nothing_behind(demo: Demo, server: str) -> None:
     assert demo.process.wait(SECONDS) == 0, demo.output
     assert "Every license ended in the expected state." in demo.output
     assert "EXPECTED" not in demo.output
-    assert demo.output.count("history  Issued license") == 8
+    issued = re.findall(r"history  Issued license …(\S+) on (\w+)", demo.output)
+    assert [name for _, name in issued] == [server] * 8
+    (shown,) = re.findall(r"key      (\S+) ", demo.output)
+    assert shown.endswith(issued[0][0]), "the key on the order page is not that of the first license"
+    assert demo.output.count("Recognised the license given out on the order page.") == 1
     for event_type in ("order.completed", "checkout.session.completed", "invoice.payment_failed", "charge.refunded"):
         assert f"event    {event_type}" in demo.output
     _assert_nothing_is_left(demo)

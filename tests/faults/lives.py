@@ -127,20 +127,24 @@ def subscriptions(count: int, *, server: Server = CRYPTLEX) -> list[Life]:
     return lives
 
 
-def orders(count: int, *, quantity: int, servers: Sequence[Server] = (CRYPTLEX,)) -> list[Life]:
-    """One-time orders, each with one product of each of these servers."""
+def orders(
+    count: int, *, quantity: int, servers: Sequence[Server] = (CRYPTLEX,), is_prepared: bool = False
+) -> list[Life]:
+    """One-time orders, each with one product of each of these servers. ``is_prepared``: their keys are asked for before
+    they are completed, so they are known by reference first."""
     shop = FastSpringShop()
     lives = []
     for number in range(count):
         lines = [shop.item(server.by_date, quantity=quantity) for server in servers]
         event = shop.order(buyer(number), *lines)
-        expected = [_ordered(event, server, quantity=quantity) for server in servers]
+        name = event["data"]["reference" if is_prepared else "id"]
+        expected = [_ordered(name, server, quantity=quantity) for server in servers]
         lives.append(Life(events=(event,), expected=tuple(expected)))
     return lives
 
 
-def _ordered(event: Event, server: Server, *, quantity: int) -> Expected:
-    line = f"fastspring/order/{event['data']['id']}/{server.by_date}"
+def _ordered(name: str, server: Server, *, quantity: int) -> Expected:
+    line = f"fastspring/order/{name}/{server.by_date}"
     slots = tuple(f"{line}/{unit}" for unit in range(1, quantity + 1))
     return Expected(server=server, slots=slots, state="active")
 

@@ -26,6 +26,7 @@ from tests.faults.servers import Server
 from tests.temporary import make_postgres_folder
 
 SECRET = "webhook-secret-for-tests"
+PRIVATE_KEY = "private-key-for-tests"
 LEASE_SECONDS = 3.0
 MAPPINGS = Path(__file__).with_name("mappings.json")
 _RECEIVED = "SELECT count(*) FROM licensing_integration_webhookevent WHERE state = 'received'"
@@ -75,6 +76,10 @@ class Stack:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/webhooks/fastspring/"
+
+    @property
+    def fulfilment_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/fulfilment/fastspring/"
 
     @property
     def sandboxes(self) -> tuple[WatchedSandbox, ...]:
@@ -218,6 +223,7 @@ class Stack:
             "ALLOWED_HOSTS": "127.0.0.1",
             "STORES": "fastspring",
             "FASTSPRING_WEBHOOK_SECRET": SECRET,
+            "FASTSPRING_FULFILMENT_KEY": PRIVATE_KEY,
             "FASTSPRING_TEST_EVENTS": "apply",
             "LICENSE_SERVERS": "cryptlex,spring=licensespring",
             **self._access(self.cryptlex),

@@ -1,7 +1,7 @@
 """``manage.py demo``: the whole product on this machine, with pretend stores and a pretend license server.
 
-Signed FastSpring and Stripe events go over real HTTP to a real web server; a real worker makes them true on the
-Cryptlex sandbox. Each step says what it expects of the licenses, and the demo checks it.
+Signed FastSpring and Stripe events go over real HTTP to a real web server; a real worker makes them true on the sandbox
+of Cryptlex or LicenseSpring. Each step says what it expects of the licenses, and the demo checks it.
 """
 
 from __future__ import annotations
@@ -26,17 +26,20 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from licensing_integration.domain.outcomes import EventState, SyncState
+from licensing_integration.management.demo_servers import DEMO_SERVERS
 from licensing_integration.management.demo_story import (
     PRODUCT,
     STRIPE_TEAM_PRODUCT,
     TEAM_PRODUCT,
     Event,
+    Request,
     Step,
+    key_request,
     requests_of,
     tell_story,
 )
 from licensing_integration.models import HistoryEntry, LicenseLink, ProductMapping, WebhookEvent
-from licensing_integration.sandbox.cryptlex import CryptlexSandbox
+from licensing_integration.sandbox.fastspring_fulfilment import show_keys
 from licensing_integration.services.catalog import save_mapping
 
 ADMIN_NAME = "admin"
@@ -44,7 +47,8 @@ START_SECONDS = 60.0
 STEP_SECONDS = 30.0
 # An exception raised by a signal can get lost in code that ignores exceptions, such as a destructor; this cannot.
 STOPPED = threading.Event()
-MAPPED = (("fastspring", PRODUCT), ("fastspring", TEAM_PRODUCT), ("stripe", STRIPE_TEAM_PRODUCT))
+# Store, product, and whether it is sold by subscription.
+MAPPED = (("fastspring", PRODUCT, False), ("fastspring", TEAM_PRODUCT, True), ("stripe", STRIPE_TEAM_PRODUCT, True))
 
 
 class Command(BaseCommand):
@@ -54,16 +58,19 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--port", type=int, default=8000, help="port of the web server; another if it is taken")
+        parser.add_argument("--server", choices=DEMO_SERVERS, default="cryptlex", help="the license server to pretend")
         parser.add_argument("--exit", action="store_true", help="stop after the story; exit 1 if a license is wrong")
 
     def handle(self, *args: Any, **options: Any) -> None:
         lock = _lock(Path(settings.VAR_DIR) / "demo.lock")
         self.processes: list[subprocess.Popen[bytes]] = []
+        self.server = DEMO_SERVERS[options["server"]]()
+        self.fulfilment_key = secrets.token_hex(16)
         self.webhook_secrets = {"fastspring": secrets.token_hex(16), "stripe": f"whsec_{secrets.token_hex(16)}"}
         for number in (signal.SIGINT, signal.SIGTERM):  # a shell in the background leaves SIGINT ignored
             signal.signal(number, _interrupt)
         try:
-            with CryptlexSandbox() as self.sandbox:
+            with self.server.sandbox:
                 self._run(port=_free_port(options["port"]), is_short=options["exit"])
         except KeyboardInterrupt:
             self._say("\nStopping.")
@@ -105,15 +112,14 @@ class Command(BaseCommand):
         )
         user.set_password(password)
         user.save()
-        for store, product in MAPPED:
-            self._map(store, product)
+        for store, product, is_subscription in MAPPED:
+            self._map(store, product, is_subscription=is_subscription)
         return password
 
-    def _map(self, store: str, store_product: str) -> None:
-        license_product = self.sandbox.add_product(name=store_product.replace("-", " ").title())
+    def _map(self, store: str, store_product: str, *, is_subscription: bool) -> None:
         mapping, _ = ProductMapping.objects.get_or_create(store=store, store_product=store_product)
-        mapping.server = "cryptlex"
-        mapping.product_id = license_product["id"]
+        mapping.server = self.server.name
+        mapping.product_id = self.server.make_product(store_product, is_subscription)
         mapping.notes = "Made by the demo."
         save_mapping(mapping, user_id=None)
 
@@ -124,10 +130,10 @@ class Command(BaseCommand):
         variables = {
             "STORES": "fastspring,stripe",
             "FASTSPRING_WEBHOOK_SECRET": self.webhook_secrets["fastspring"],
+            "FASTSPRING_FULFILMENT_KEY": self.fulfilment_key,
             "FASTSPRING_TEST_EVENTS": "apply",
             "STRIPE_WEBHOOK_SECRET": self.webhook_secrets["stripe"],
-            "CRYPTLEX_ACCESS_TOKEN": self.sandbox.access_token,
-            "CRYPTLEX_WEB_API_BASE_URL": self.sandbox.base_url,
+            **self.server.variables(),
             "ALLOWED_HOSTS": "127.0.0.1,localhost",
         }
         manage = str(Path(settings.BASE_DIR) / "manage.py")
@@ -165,8 +171,8 @@ class Command(BaseCommand):
 
     def _tell_story(self) -> int:
         mistakes = 0
-        license_product = self.sandbox.add_product(name="Photon Editor")
-        for number, step in enumerate(tell_story(license_product=license_product["id"]), start=1):
+        metadata = {self.server.product_attribute: self.server.make_product("photon-editor-by-metadata", False)}
+        for number, step in enumerate(tell_story(metadata=metadata, endings=self.server.endings), start=1):
             self._say(f"\n{number}. {step.title}")
             mistakes += not self._play(step)
         return mistakes
@@ -174,30 +180,47 @@ class Command(BaseCommand):
     def _play(self, step: Step) -> bool:
         last = HistoryEntry.objects.order_by("-id").values_list("id", flat=True).first() or 0
         began = time.monotonic()
-        self._post(step)
-        _wait(partial(_is_settled, step.events), seconds=STEP_SECONDS, what="the worker; see var/demo-worker.log")
+        keys = self._ask(step.store, step.asks_for) if step.asks_for else self._report(step)
         took = time.monotonic() - began
         for event in step.events:
             self._say(f"   event    {event['type']}")
+        for key in keys:
+            self._say(f"   key      {key}   (what {step.store} shows the buyer)")
         entries = list(HistoryEntry.objects.filter(id__gt=last).order_by("id"))
         links = LicenseLink.objects.filter(purchase_id__in={entry.purchase_id for entry in entries}).order_by("unit")
         found = _describe(list(links))
         self._say(f"   license  {found}   ({took * 1000:.0f} ms)")
         for entry in entries:
             self._say(f"   history  {entry.sentence}")
-        if found != step.expected:
-            self._say(f"   EXPECTED {step.expected}")
-        return found == step.expected
+        is_expected = found == step.expected and keys in ([], [link.key for link in links])
+        if not is_expected:
+            self._say(f"   EXPECTED {step.expected}{', with these keys' if keys else ''}")
+        return is_expected
 
-    def _post(self, step: Step) -> None:
+    def _report(self, step: Step) -> list[str]:
+        """Post the events and wait until they are worked on; nobody is told a key."""
         for request in requests_of(step, secret=self.webhook_secrets[step.store]):
-            headers = {**request.headers, "Content-Type": "application/json"}
-            address = f"{self.url}/webhooks/{step.store}/"
-            answer = requests.post(address, data=request.body, headers=headers, timeout=30)
+            answer = self._post(f"/webhooks/{step.store}/", request)
             if answer.status_code != 200:
                 raise CommandError(
                     f"The web server answered {answer.status_code} to a webhook; see var/demo-serve.log."
                 )
+        _wait(partial(_is_settled, step.events), seconds=STEP_SECONDS, what="the worker; see var/demo-worker.log")
+        return []
+
+    def _ask(self, store: str, order: Event) -> list[str]:
+        """The keys of an order that its store is about to complete, which from now on shows them."""
+        answer = self._post(f"/fulfilment/{store}/", key_request(order, private_key=self.fulfilment_key))
+        if answer.status_code != 200:
+            raise CommandError(
+                f"The web server answered {answer.status_code} instead of a key; see var/demo-serve.log."
+            )
+        keys = answer.text.split("\n")
+        show_keys(order, keys)
+        return keys
+
+    def _post(self, path: str, request: Request) -> requests.Response:
+        return requests.post(f"{self.url}{path}", data=request.body, headers=request.headers, timeout=30)
 
 
 def _describe(links: Sequence[LicenseLink]) -> str:

@@ -7,8 +7,9 @@ from typing import Final
 
 from licensing_integration.domain.facts import ItemFact, ReturnedLine, Subscription
 from licensing_integration.domain.outcomes import PurchaseStatus
+from licensing_integration.domain.wording import format_day
 from licensing_integration.stores.payload import Payload
-from licensing_integration.stores.wording import format_day, listing
+from licensing_integration.stores.wording import listing
 
 LONGEST_REASON: Final = 200
 

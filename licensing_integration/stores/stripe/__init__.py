@@ -36,7 +36,7 @@ ADAPTER = StoreAdapter(
     # A renewal is charged an hour after its period began, or days later where an invoice is held up. What ended may be
     # bought again, or turn out to have been paid: so it is suspended rather than deleted.
     policies=Policies(extra_days=3, overdue_grace_days=7, ended_action=EndAction.SUSPEND),
-    uses_aliases=True,
+    has_several_names=True,
     build_api=StripeApi,
     enrich=enrich,
     catch_up=catch_up,

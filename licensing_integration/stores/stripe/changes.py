@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
+from licensing_integration.domain.wording import format_day
 from licensing_integration.exceptions import MalformedPayload
 from licensing_integration.stores.payload import Payload
 from licensing_integration.stores.stripe.notes import name_of, on_day, period_end, word
 from licensing_integration.stores.stripe.shapes import inside, list_data, previous_attributes, price_of, read_object
-from licensing_integration.stores.wording import format_day, listing
+from licensing_integration.stores.wording import listing
 
 Words = Iterator[str]
 

@@ -19,8 +19,9 @@ from licensing_integration.http import Query, RemoteSession
 from licensing_integration.stores.base import StoreApi
 from licensing_integration.stores.payload import Payload
 from licensing_integration.stores.storable import storable
-from licensing_integration.stores.stripe.invoices import is_paid
+from licensing_integration.stores.stripe.invoices import FIRST, is_paid, reason_of
 from licensing_integration.stores.stripe.refunds import named_invoice, payment_of
+from licensing_integration.stores.stripe.sessions import is_selling, is_unpaid
 from licensing_integration.stores.stripe.shapes import (
     expanded,
     id_of,
@@ -34,7 +35,6 @@ from licensing_integration.stores.stripe.shapes import (
 BASE_URL: Final = "https://api.stripe.com"
 API_VERSION: Final = "2026-10-28.endive"  # how answers are shaped; events keep the version of their endpoint
 PAGE_SIZE: Final = 100  # the most Stripe lists at once
-SELLING: Final = frozenset({"payment", "subscription"})  # modes of Checkout; the third, setup, sells nothing
 
 ANSWER: Final = "answer"  # the path of what Stripe answered, where an error names it
 
@@ -131,7 +131,7 @@ def _unreadable(error: MalformedPayload) -> TransientRemoteError:
 
 def _of_session(session: Payload, api: StoreApi) -> Found:
     """What was bought, and the subscription it began; nothing while the payment is on its way, or none is asked for."""
-    if session.text("mode", default="") not in SELLING or session.text("payment_status", default="") == "unpaid":
+    if not is_selling(session) or is_unpaid(session):
         return {}
     return {
         "sessions": _session_lines(api, session.identifier("id")),
@@ -150,8 +150,7 @@ def _of_invoice(invoice: Payload, api: StoreApi) -> Found:
     subscription_id = subscription_of_invoice(invoice)
     if subscription_id:
         found["subscriptions"] = _subscription(api, subscription_id)
-        is_first = invoice.text("billing_reason", default="") == "subscription_create"
-        return {**found, "prices": _prices(api, lines) if is_first else {}}
+        return {**found, "prices": _prices(api, lines) if reason_of(invoice) == FIRST else {}}
     session = _session_of_invoice(api, invoice)
     if session is None:
         return {**found, "sessions_of_invoice": {invoice_id: ""}, "prices": _prices(api, lines)}

@@ -43,7 +43,7 @@ from licensing_integration.stores.stripe.shapes import (
     subscription_of_invoice,
     subscription_of_line,
 )
-from licensing_integration.stores.stripe.subscriptions import read_subscription
+from licensing_integration.stores.stripe.subscriptions import fetched_snapshot
 
 # https://docs.stripe.com/api/invoices/object#invoice_object-billing_reason
 FIRST: Final = "subscription_create"
@@ -60,7 +60,7 @@ def translate_paid(event: Payload) -> tuple[PurchaseFact, ...]:
     if not subscription_id:
         return _sale_by_hand(head, invoice)
     fact = _payment(head, invoice, subscription_id=subscription_id)
-    return (fact, *_sold_beside(fact, invoice), *_incomplete(head, invoice, subscription_id=subscription_id))
+    return (fact, *_sold_beside(head, invoice), *_incomplete(head, invoice, subscription_id=subscription_id))
 
 
 def history_only(describe: Callable[[Payload], str]) -> Translator:
@@ -125,7 +125,8 @@ def _payment_ids(invoice: Payload) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, found)))
 
 
-def _reason(invoice: Payload) -> str:
+def reason_of(invoice: Payload) -> str:
+    """Why Stripe made the invoice."""
     return invoice.text("billing_reason", default="").strip().lower()
 
 
@@ -143,9 +144,7 @@ def _payment(head: Head, invoice: Payload, *, subscription_id: str) -> Subscript
         is_live=head.is_live,
         note=notes.paid(invoice, charge),
         subscription_id=subscription_id,
-        snapshot=read_subscription(current) if current is not None else None,
-        snapshot_rank=1,
-        snapshot_at=invoice.fetched_at if current is not None else None,
+        **fetched_snapshot(invoice, subscription_id=subscription_id),
         order_id=invoice_id if charge.is_initial else "",
         customer=_customer(invoice, current),
         charged_items=read_subscription_items(lines, order_id=invoice_id, purchase=metadata),
@@ -172,11 +171,11 @@ def _period_lines(invoice: Payload, *, subscription_id: str) -> list[Payload]:
 
 
 def _read_charge(invoice: Payload, lines: Sequence[Payload]) -> Charge:
-    is_initial = _reason(invoice) == FIRST
+    is_initial = reason_of(invoice) == FIRST
     begins = [begin for line in lines if (begin := line_period(line)[0])]
     return Charge(
         order_id=invoice.identifier("id"),
-        is_proration=not lines or _reason(invoice) in NO_PERIOD,
+        is_proration=not lines or reason_of(invoice) in NO_PERIOD,
         is_initial=is_initial,
         is_trial=is_initial and bool(lines) and not any(_price_before_discounts(line) for line in lines),
         aliases=_payment_ids(invoice),
@@ -199,14 +198,14 @@ def _price_before_discounts(line: Payload) -> int:
     return line.amount("subtotal", default=line.amount("amount", default=0))
 
 
-def _sold_beside(fact: SubscriptionFact, invoice: Payload) -> tuple[OrderFact, ...]:
+def _sold_beside(head: Head, invoice: Payload) -> tuple[OrderFact, ...]:
     """One-time lines on a subscription's first invoice: a purchase of their own."""
-    if _reason(invoice) != FIRST:
+    if reason_of(invoice) != FIRST:
         return ()
     items = _one_time_items(invoice, order_id=invoice.identifier("id"))
     if not items:
         return ()
-    return (_order(fact, invoice, items=items, order_id=invoice.identifier("id"), note=notes.bought_beside(items)),)
+    return (_order(head, invoice, items=items, order_id=invoice.identifier("id"), note=notes.bought_beside(items)),)
 
 
 # Sales
@@ -214,7 +213,7 @@ def _sold_beside(fact: SubscriptionFact, invoice: Payload) -> tuple[OrderFact, .
 
 def _sale_by_hand(head: Head, invoice: Payload) -> tuple[PurchaseFact, ...]:
     """An invoice written by hand, or by a one-time Checkout, whose session then names the same invoice."""
-    if _reason(invoice) not in BY_HAND:
+    if reason_of(invoice) not in BY_HAND:
         return ()
     invoice_id, session_id = invoice.identifier("id"), _session_of(invoice)
     order_id = session_id or invoice_id
@@ -227,9 +226,7 @@ def _sale_by_hand(head: Head, invoice: Payload) -> tuple[PurchaseFact, ...]:
     return (_order(head, invoice, items=items, order_id=order_id, note=note),)
 
 
-def _order(
-    head: Head | SubscriptionFact, invoice: Payload, *, items: tuple[ItemFact, ...], order_id: str, note: str
-) -> OrderFact:
+def _order(head: Head, invoice: Payload, *, items: tuple[ItemFact, ...], order_id: str, note: str) -> OrderFact:
     payment_ids, invoice_id = _payment_ids(invoice), invoice.identifier("id")
     return OrderFact(
         occurred_at=head.occurred_at,

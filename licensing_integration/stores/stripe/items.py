@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Final
 
 from licensing_integration.domain.facts import ItemFact
+from licensing_integration.domain.purchases import MAIN_LINE
 from licensing_integration.stores.payload import Payload
 from licensing_integration.stores.stripe.shapes import (
     expanded,
@@ -24,8 +25,8 @@ from licensing_integration.stores.stripe.shapes import (
     read_currency,
 )
 
-PREFIXES: Final = ("cryptlex_",)  # of metadata keys that describe a license, in lower case
-MAIN_LINE: Final = "main"
+# Of metadata keys that describe a license, in lower case; the second names the product in LicenseSpring's guide.
+PREFIXES: Final = ("cryptlex_", "product_short_code")
 
 Metadata = Mapping[str, str]
 
@@ -50,7 +51,6 @@ def guess_item(metadata: Metadata, *, order_id: str, lines: Sequence[Payload] = 
         product=product_of(line),
         variant=price_of(line),
         quantity=_read_quantity(line),
-        is_metered=_is_metered(line),
         display=_read_display(line),
         attributes=attributes,
         order_id=order_id,
@@ -123,6 +123,7 @@ def _item(line: Payload, *, name: str, order_id: str, purchase: Sequence[Metadat
         product=product_of(line),
         variant=price_of(line),
         quantity=_read_quantity(line),
+        is_metered=_is_metered(line),
         display=_read_display(line),
         attributes=pick_attributes(*purchase, *_own_metadata(line)),
         order_id=order_id,

@@ -9,6 +9,7 @@ from typing import Final
 
 from licensing_integration.domain.facts import Charge, ItemFact
 from licensing_integration.domain.outcomes import PurchaseStatus
+from licensing_integration.domain.wording import format_day
 from licensing_integration.stores.payload import Payload
 from licensing_integration.stores.stripe.shapes import (
     format_money,
@@ -21,7 +22,7 @@ from licensing_integration.stores.stripe.shapes import (
     read_object,
     read_period,
 )
-from licensing_integration.stores.wording import format_day, listing
+from licensing_integration.stores.wording import listing
 
 LONGEST_WORD: Final = 100
 

@@ -24,19 +24,21 @@ from licensing_integration.stores.stripe.shapes import (
     read_object,
     read_reference,
 )
-from licensing_integration.stores.stripe.subscriptions import read_subscription
+from licensing_integration.stores.stripe.subscriptions import fetched_snapshot
 
 # https://docs.stripe.com/api/checkout/sessions/object
 PAYMENT: Final = "payment"
 SUBSCRIPTION: Final = "subscription"
 SETUP: Final = "setup"  # collects a payment method and sells nothing
+SELLING: Final = frozenset({PAYMENT, SUBSCRIPTION})
 UNPAID: Final = "unpaid"
 
 
 def translate_completed(event: Payload) -> tuple[PurchaseFact, ...]:
     """The buyer is done. Where the payment takes its time, the purchase is known but waits."""
-    is_paid = read_object(event).text("payment_status") != UNPAID
-    return _translate(event, status=PurchaseStatus.COMPLETED if is_paid else PurchaseStatus.PENDING)
+    session = read_object(event)
+    session.require("payment_status")
+    return _translate(event, status=PurchaseStatus.PENDING if is_unpaid(session) else PurchaseStatus.COMPLETED)
 
 
 def translate_payment_succeeded(event: Payload) -> tuple[PurchaseFact, ...]:
@@ -56,6 +58,18 @@ def translate_expired(event: Payload) -> tuple[PurchaseFact, ...]:
     return (_order(read_head(event), read_object(event), status=PurchaseStatus.NOT_PAID, note=notes.expired()),)
 
 
+def is_selling(session: Payload) -> bool:
+    return _read_word(session, "mode") in SELLING
+
+
+def is_unpaid(session: Payload) -> bool:
+    return _read_word(session, "payment_status") == UNPAID
+
+
+def _read_word(session: Payload, key: str) -> str:
+    return session.text(key, default="").strip().lower()
+
+
 def _translate(event: Payload, *, status: PurchaseStatus) -> tuple[PurchaseFact, ...]:
     head, session = read_head(event), read_object(event)
     mode = _mode(session)
@@ -65,8 +79,8 @@ def _translate(event: Payload, *, status: PurchaseStatus) -> tuple[PurchaseFact,
 
 
 def _mode(session: Payload) -> str:
-    mode = session.text("mode").strip().lower()
-    if mode not in {PAYMENT, SUBSCRIPTION, SETUP}:
+    mode = _read_word(session, "mode")
+    if mode not in {*SELLING, SETUP}:
         raise session.require("mode").malformed("a mode we do not know")
     return mode
 
@@ -121,7 +135,6 @@ def _subscription_facts(head: Head, session: Payload, *, status: PurchaseStatus)
 
 def _subscription(head: Head, session: Payload, *, subscription_id: str, is_paid: bool) -> SubscriptionFact:
     session_id, invoice_id = session.identifier("id"), id_of(session, "invoice")
-    current = session.fetched("subscriptions", subscription_id)
     recurring = [line for line in _lines(session) if _is_recurring(line)]
     is_trial = _begins_trial(session)
     return SubscriptionFact(
@@ -129,9 +142,7 @@ def _subscription(head: Head, session: Payload, *, subscription_id: str, is_paid
         is_live=head.is_live,
         note=notes.subscribed(session, recurring, is_paid=is_paid, is_trial=is_trial),
         subscription_id=subscription_id,
-        snapshot=read_subscription(current) if current is not None else None,
-        snapshot_rank=1,
-        snapshot_at=session.fetched_at if current is not None else None,
+        **fetched_snapshot(session, subscription_id=subscription_id),
         order_id=invoice_id,
         reference=read_reference(session),
         customer=read_buyer(session),

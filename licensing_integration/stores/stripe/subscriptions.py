@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypedDict
 
 from licensing_integration.domain.facts import Customer, NoteFact, PurchaseFact, Subscription, SubscriptionFact
 from licensing_integration.domain.outcomes import PurchaseKind, PurchaseStatus
@@ -133,6 +133,22 @@ def read_subscription(subscription: Payload) -> Subscription | None:
         period_began_at=max((begin for begin, _ in periods if begin), default=None),
         is_paid_by_charges=True,
     )
+
+
+class FetchedSnapshot(TypedDict):
+    """What a ``SubscriptionFact`` says of the subscription as it was fetched; nothing where it was not."""
+
+    snapshot: Subscription | None
+    snapshot_rank: int
+    snapshot_at: datetime | None
+
+
+def fetched_snapshot(thing: Payload, *, subscription_id: str) -> FetchedSnapshot:
+    """For an event whose object is another ``thing``: a session, an invoice."""
+    current = thing.fetched("subscriptions", subscription_id)
+    if current is None:
+        return {"snapshot": None, "snapshot_rank": CHANGED, "snapshot_at": None}
+    return {"snapshot": read_subscription(current), "snapshot_rank": CHANGED, "snapshot_at": thing.fetched_at}
 
 
 def _read_status(subscription: Payload) -> PurchaseStatus | None:

@@ -67,10 +67,11 @@ def photon_order(shop: FastSpringShop, **options: Any) -> Event:
 
 def let_pass(hours: float, work: Callable[[], int]) -> None:
     """So many hours since the keys were asked for, and the sweep comes by."""
-    for purchase in Purchase.objects.exclude(state__prepared_at=None):
-        asked_at = (timezone.now() - timedelta(hours=hours)).isoformat()
-        Purchase.objects.filter(pk=purchase.pk).update(
-            state={**purchase.state, "prepared_at": asked_at}, review_at=timezone.now()
-        )
+    asked_at = (timezone.now() - timedelta(hours=hours)).isoformat()
+    for purchase in Purchase.objects.filter(state__has_key="prepared"):
+        for preparation in purchase.state["prepared"].values():
+            preparation["asked_at"] = asked_at
+        purchase.review_at = timezone.now()
+        purchase.save()
     sweep()
     work()

@@ -21,11 +21,12 @@ from tests.services.conftest import AVA, ShopClock
 from tests.services.fulfilment.conftest import Ask
 from tests.services.scenario import add_on_line
 
-Step = Event | tuple[int, dict[str, str]]  # an event, or a request for the keys of a line
+Step = Event | tuple[Event, int, dict[str, str]]  # an event, or a request for the keys of an order's line
 
 
 class Story:
-    """An order with a subscription, an add-on and a one-time product, and what happens around it."""
+    """An order with a subscription, an add-on and a one-time product, an order of the same add-on later, and what
+    happens around them."""
 
     def __init__(self, *, quantity: int, names_subscription: bool, names_reference: bool, has_failed: bool) -> None:
         clock = ShopClock()
@@ -36,12 +37,14 @@ class Story:
         if names_reference:
             activation["data"]["initialOrderReference"] = self.order["data"]["reference"]
         named = {"subscription": self.subscription.id} if names_subscription else {}
-        requests: list[Step] = [(0, named), (1, named), (2, {})]
+        requests: list[Step] = [(self.order, 0, named), (self.order, 1, named), (self.order, 2, {})]
         failure: Event = {**self.order, "id": "EVW-failed", "type": "order.failed"}
         clock.advance(hours=1)
         charge = self.shop.renew(self.subscription)
         refund = self.shop.refund(self.order, lines=[{**lines[1], "refundType": "Full Refund"}])
+        later = self.shop.order(AVA, add_on_line(self.shop, self.subscription, "brushes", quantity=quantity))
         self.steps: list[Step] = [*requests, *([failure] if has_failed else []), activation, self.order, charge, refund]
+        self.steps += [(later, 0, named), later]
 
 
 def _told(cryptlex: CryptlexSandbox) -> tuple[object, ...]:
@@ -93,31 +96,30 @@ def test_any_order_of_requests_and_events_ends_the_same(
         names_reference=names_reference,
         has_failed=has_failed,
     )
-    with _world(cryptlex, lambda: _go(story, story.steps, ask, deliver)):
+    with _world(cryptlex, lambda: _go(story.steps, ask, deliver)):
         expected = _told(cryptlex)
     source = random.Random(seed)
     steps = [*story.steps, *source.choices(story.steps, k=3)]
     source.shuffle(steps)
-    with _world(cryptlex, lambda: _go(story, steps, ask, deliver)):
+    with _world(cryptlex, lambda: _go(steps, ask, deliver)):
         assert _told(cryptlex) == expected
         assert set(WebhookEvent.objects.values_list("state", flat=True)) == {"applied"}
 
 
-def _go(story: Story, steps: list[Step], ask: Ask, deliver: Callable[..., None]) -> None:
+def _go(steps: list[Step], ask: Ask, deliver: Callable[..., None]) -> None:
     """Every key that is shown once is shown again at the end, and is a license's."""
-    shown: dict[int, str] = {}
+    shown: dict[tuple[str, int], str] = {}
     for step in steps:
         if isinstance(step, tuple):
-            line, named = step
-            keys = ask(story.order, line=line, **named)
-            assert shown.setdefault(line, keys) == keys
+            order, line, named = step
+            keys = ask(order, line=line, **named)
+            assert shown.setdefault((order["id"], line), keys) == keys
+            assert len(set(keys.split("\n"))) == order["data"]["items"][line]["quantity"]
         else:
             deliver(step)
-    for line, keys in shown.items():
-        product, quantity = (story.order["data"]["items"][line][name] for name in ("product", "quantity"))
-        links = _existing().filter(item__product=product).order_by("unit")
-        assert [link.key for link in links] == keys.split("\n")
-        assert len(set(keys.split("\n"))) == quantity
+    everything = [key for keys in shown.values() for key in keys.split("\n")]
+    assert len(set(everything)) == len(everything)
+    assert set(everything) == {link.key for link in _existing()}
 
 
 def test_a_product_nobody_bought_has_no_key(mapped, shop, ask, deliver):

@@ -76,6 +76,7 @@ def test_fewer_seats_take_the_last_ones(subscription, account, tell, cryptlex):
     assert states(cryptlex) == ["active", "suspended", "suspended"]
 
 
+@pytest.mark.parametrize("api", [False], indirect=True)
 def test_an_overdue_payment_has_a_week(subscription, account, tell):
     events = account.fail_renewal(subscription["id"])
     tell(*events)

@@ -95,9 +95,15 @@ def test_everything_two_events_may_share_is_locked():
     )
     moved = CustomerFact(**moment, customer=Customer(external_id="cus_3"))
     refund = ReturnFact(**moment, return_id="re_1", order_id="pi_4")
-    assert order_ids_of([paid], uses_aliases=True) - {""} == {"cs_1", "in_1", "pi_1", "ch_1", "cus_1"}
-    assert order_ids_of([sold, moved, refund], uses_aliases=True) - {""} == {"cs_2", "pi_2", "cus_2", "cus_3", "pi_4"}
-    assert order_ids_of([sold, moved, refund], uses_aliases=False) - {""} == {"cs_2", "pi_2", "pi_4"}
+    assert order_ids_of([paid], has_several_names=True) - {""} == {"cs_1", "in_1", "pi_1", "ch_1", "cus_1"}
+    assert order_ids_of([sold, moved, refund], has_several_names=True) - {""} == {
+        "cs_2",
+        "pi_2",
+        "cus_2",
+        "cus_3",
+        "pi_4",
+    }
+    assert order_ids_of([sold, moved, refund], has_several_names=False) - {""} == {"cs_2", "pi_2", "pi_4"}
 
 
 def test_money_that_went_back_under_two_names_of_a_sale_is_all_found(rest, account, send, cryptlex, settings):

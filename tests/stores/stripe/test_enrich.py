@@ -95,6 +95,12 @@ def test_a_subscription_comes_with_its_customer_and_products(rest: StripeRest) -
     assert fetched == expected
 
 
+def test_words_are_read_as_the_translator_reads_them(rest: StripeRest) -> None:
+    sold = "checkout.session.completed--multi-quantity"
+    assert set(fetch(rest, updated(sold, mode=" Payment"))) == {"sessions"}
+    assert fetch(rest, updated(sold, payment_status="UNPAID")) == {}
+
+
 def test_many_lines_are_all_fetched(rest: StripeRest) -> None:
     (line,) = example("GET_v1_checkout_sessions_ID_line_items--subscription")["data"]
     rest.sell(CART, *lines(230, line))

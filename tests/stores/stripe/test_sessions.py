@@ -135,7 +135,9 @@ def test_the_first_metadata_that_describes_a_license_gives_all_its_pairs(first: 
     assert fact.items[0].attributes == {"cryptlex_product_id": first, "only": first}
 
 
-@pytest.mark.parametrize("key", ["cryptlex_product_id", "CRYPTLEX_PRODUCT_ID", " Cryptlex_License_Template"])
+@pytest.mark.parametrize(
+    "key", ["cryptlex_product_id", "CRYPTLEX_PRODUCT_ID", " Cryptlex_License_Template", "Product_Short_Code"]
+)
 def test_the_vendors_names_are_known_in_any_case(key: str) -> None:
     assert order(updated(PAID, metadata={key: "x"})).items[0].attributes == {key: "x"}
 
