@@ -22,6 +22,8 @@ CREATION = (COMPLETED, PAID, CREATED, UPDATED)
 
 def signup(account, quantity=1, **values):
     """The events of a sign-up in one second: everything an endpoint may listen to, ``updated`` among it."""
+    moment = account.clock()
+    account.clock = lambda: moment
     session, events = account.subscribe(AVA, line("price_month", quantity), **values)
     subscription = account.subscriptions[session["subscription"]]
     events += account.report(UPDATED, subscription, before=subscription)
