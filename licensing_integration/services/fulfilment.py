@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from django.db import connection
@@ -60,7 +60,7 @@ class _Look:
     """What there is now. ``keys``: of every license of the item, ``None`` while one is missing. ``refusal``: why they
     will not come by themselves."""
 
-    keys: tuple[str, ...] | None = None
+    keys: tuple[str, ...] | None = field(default=None, repr=False)
     refusal: str = ""
     purchase: Purchase | None = None
 

@@ -23,7 +23,7 @@ def test_random_faults_and_duplicates_double_and_lose_nothing(stack: Stack, seed
     sandbox = stack.sandbox_of(server)
     sandbox.faults.random(rate=0.08, seed=seed)
     # LicenseSpring is called twice for a license.
-    sandbox.options.rate_limit = (150 if server is CRYPTLEX else 300, 1.0)
+    sandbox.options.rate_limit = (150 if server is CRYPTLEX else 400, 1.0)
     deliveries = with_duplicates(deliveries_of(lives), share=0.3, chance=random.Random(seed))
     with stack.workers(3), Poster(stack) as poster:
         poster.post(deliveries)

@@ -249,3 +249,14 @@ def test_the_license_tells_the_slot_it_was_made_for(mapped, shop, ask, deliver, 
     ask(order)
     deliver(order)
     assert only_link().reference == metadata(cryptlex.licenses[0])["licensing_integration_slot"]
+
+
+def test_a_buyer_without_an_address_costs_no_search(mapped, shop, ask, api_calls):
+    """Nobody else can have made a license for an order that is not completed."""
+    ask(photon_order(shop), email="", name="", company="")
+    assert api_calls() == ["POST /v3/licenses"]
+
+
+def test_a_reference_is_not_written_as_the_order_id(mapped, shop, ask, cryptlex):
+    ask(photon_order(shop))
+    assert set(metadata(cryptlex.licenses[0])) == {"licensing_integration_slot"}

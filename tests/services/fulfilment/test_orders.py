@@ -7,6 +7,7 @@ import copy
 import pytest
 
 from licensing_integration.domain.outcomes import PurchaseStatus
+from licensing_integration.exceptions import KeysNotReady
 from licensing_integration.models import LicenseLink, Purchase, PurchaseItem, WebhookEvent
 from licensing_integration.sandbox.fastspring import resent
 from licensing_integration.sandbox.fastspring_fulfilment import show_keys
@@ -104,6 +105,15 @@ def test_the_order_page_shows_the_same_key(mapped, shop, ask, deliver, cryptlex)
     key = ask(order)
     deliver(order)
     assert [row.key for row in order_page.view_order("fastspring", order["data"]["id"]).licenses] == [key]
+
+
+def test_our_order_page_says_that_what_is_prepared_is_on_its_way(mapped, shop, request_keys, work):
+    map_product("manual", is_license_needed=False, product_id="")
+    order = shop.buy(AVA, "manual")
+    with pytest.raises(KeysNotReady):
+        request_keys(order)
+    work()
+    assert order_page.view_order("fastspring", order["data"]["reference"]).stage == "preparing"
 
 
 def test_a_key_that_is_not_from_here_needs_attention(mapped, shop, ask, deliver):
