@@ -10,6 +10,7 @@ from django.test import Client
 
 from licensing_integration.services import attention
 from tests.admin.conftest import url
+from tests.admin.statistics import forget_statistics
 from tests.factories import LicenseLinkFactory, PurchaseFactory, PurchaseItemFactory, WebhookEventFactory
 
 
@@ -105,6 +106,7 @@ def test_the_conditions_have_their_indexes(
     }[model]
     rows_wanted = concerns[0].model._default_manager.filter(condition()).order_by().values("pk")
     with connection.cursor() as cursor:
+        forget_statistics(cursor)
         cursor.execute("SET LOCAL enable_seqscan = off")
     plan = rows_wanted.explain()
     assert "Seq Scan" not in plan

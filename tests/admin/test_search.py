@@ -13,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from licensing_integration.models import LicenseLink, Purchase, WebhookEvent
 from licensing_integration.services import search
 from tests.admin.conftest import url
+from tests.admin.statistics import forget_statistics
 from tests.factories import (
     HistoryEntryFactory,
     LicenseLinkFactory,
@@ -126,6 +127,7 @@ def _plan_of(work: Callable[[], object]) -> str:
     ) as queries:
         work()
     with connection.cursor() as cursor:
+        forget_statistics(cursor)
         cursor.execute("SET LOCAL enable_seqscan = off")
         plans = []
         for query in queries.captured_queries:
