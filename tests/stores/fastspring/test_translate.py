@@ -17,6 +17,7 @@ from licensing_integration.stores.base import Delivery
 from licensing_integration.stores.fastspring import ADAPTER
 from licensing_integration.stores.payload import Payload
 from tests.stores.contract import JSON
+from tests.stores.damage import damage
 from tests.stores.fastspring import expected_facts as expected
 from tests.stores.fastspring.samples import NAMES, body, changed, event, translate
 
@@ -612,7 +613,7 @@ def test_a_damaged_event_gives_facts_or_a_payload_error(data: st.DataObject) -> 
     name = data.draw(st.sampled_from(NAMES))
     value = event(name)
     for place in data.draw(st.lists(st.sampled_from(PLACES[name]), min_size=1, max_size=3)):
-        _damage(value, place, data.draw(st.just("drop") | JSON))
+        damage(value, place, data.draw(st.just("drop") | JSON))
     translator = ADAPTER.translators.get(event(name)["type"])
     if translator is None:
         return
@@ -622,17 +623,3 @@ def test_a_damaged_event_gives_facts_or_a_payload_error(data: st.DataObject) -> 
         return
     assert facts
     json.dumps([str(fact) for fact in facts])
-
-
-def _damage(value: Any, place: tuple[Any, ...], replacement: object) -> None:
-    for key in place[:-1]:
-        try:
-            value = value[key]
-        except (KeyError, IndexError, TypeError):
-            return
-    if isinstance(value, dict):
-        value[place[-1]] = replacement
-        if replacement == "drop":
-            del value[place[-1]]
-    elif isinstance(value, list) and isinstance(place[-1], int) and place[-1] < len(value):
-        value[place[-1]] = replacement

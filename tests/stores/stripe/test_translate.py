@@ -14,6 +14,7 @@ from licensing_integration.stores.base import Delivery
 from licensing_integration.stores.payload import Payload
 from licensing_integration.stores.stripe import ADAPTER, is_session_id
 from tests.stores.contract import JSON
+from tests.stores.damage import damage
 from tests.stores.stripe import expected_facts as expected
 from tests.stores.stripe.samples import NAMES, body, event, translate
 
@@ -120,7 +121,7 @@ def test_a_damaged_event_gives_facts_or_a_payload_error(data: st.DataObject) -> 
     name = data.draw(st.sampled_from(HANDLED))
     value = event(name)
     for place in data.draw(st.lists(st.sampled_from(PLACES[name]), min_size=1, max_size=3)):
-        _damage(value, place, data.draw(st.just("drop") | JSON))
+        damage(value, place, data.draw(st.just("drop") | JSON))
     try:
         facts = ADAPTER.translators[event(name)["type"]](Payload(value))
     except PayloadError:
@@ -141,17 +142,3 @@ def test_nonsense_that_was_fetched_gives_facts_or_a_payload_error(name: str, val
     except PayloadError:
         return
     json.dumps([str(fact) for fact in facts])
-
-
-def _damage(value: Any, place: tuple[Any, ...], replacement: object) -> None:
-    for key in place[:-1]:
-        try:
-            value = value[key]
-        except (KeyError, IndexError, TypeError):
-            return
-    if isinstance(value, dict):
-        value[place[-1]] = replacement
-        if replacement == "drop":
-            del value[place[-1]]
-    elif isinstance(value, list) and isinstance(place[-1], int) and place[-1] < len(value):
-        value[place[-1]] = replacement
