@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import random
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+
+from hypothesis import strategies as st
 
 from licensing_integration.domain.desired import ItemContext, Override
 from licensing_integration.domain.facts import (
@@ -170,6 +173,18 @@ def folded_events(events: Iterable[tuple[PurchaseFact, str]], *, kind: PurchaseK
     for fact, event_id in events:
         state = fold(state, fact, event_id=event_id)
     return state
+
+
+def folded_both_ways(
+    history: Sequence[PurchaseFact], *, kind: PurchaseKind, data: st.DataObject
+) -> tuple[PurchaseState, PurchaseState]:
+    """What some of these facts make of a purchase: in any order with repetitions, and in order."""
+    events = [(fact, f"event-{number:02}") for number, fact in enumerate(history)]
+    chosen = data.draw(st.lists(st.sampled_from(events), min_size=1, unique_by=lambda event: event[1]))
+    shuffled = [*chosen, *data.draw(st.lists(st.sampled_from(chosen), max_size=5))]
+    random.Random(data.draw(st.integers(0, 2**32))).shuffle(shuffled)
+    in_order = sorted(chosen, key=lambda event: event[1])
+    return folded_events(shuffled, kind=kind), folded_events(in_order, kind=kind)
 
 
 def plan(

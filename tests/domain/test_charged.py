@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 from datetime import timedelta
 
@@ -37,7 +36,7 @@ from tests.domain.charged import (
     renamed,
     sold,
 )
-from tests.domain.samples import AVA, TERMS, day, folded, folded_events, plan
+from tests.domain.samples import AVA, TERMS, day, folded, folded_both_ways, plan
 
 OVERDUE, UNPAID, PENDING = PurchaseStatus.OVERDUE, PurchaseStatus.UNPAID, PurchaseStatus.PENDING
 TRIAL, ENDED, CANCELED = PurchaseStatus.TRIAL, PurchaseStatus.ENDED, PurchaseStatus.CANCELED
@@ -206,14 +205,8 @@ def _plans(state: PurchaseState) -> list[object]:
 @pytest.mark.parametrize("history", [LIFE, FETCHED, SALE], ids=["life", "fetched", "sale"])
 @given(data=st.data())
 def test_any_order_with_any_repetition_ends_in_the_same_state_and_plan(history, data):
-    events = [(fact, f"evt_{number:02}") for number, fact in enumerate(history)]
-    chosen = data.draw(st.lists(st.sampled_from(events), min_size=1, unique_by=lambda event: event[1]))
-    repeated = data.draw(st.lists(st.sampled_from(chosen), max_size=5))
-    shuffled = [*chosen, *repeated]
-    random.Random(data.draw(st.integers(0, 2**32))).shuffle(shuffled)
     kind = PurchaseKind.ORDER if history is SALE else PurchaseKind.SUBSCRIPTION
-    in_order = folded_events(sorted(chosen, key=lambda event: event[1]), kind=kind)
-    state = folded_events(shuffled, kind=kind)
+    state, in_order = folded_both_ways(history, kind=kind, data=data)
     assert state == in_order
     assert _plans(state) == _plans(in_order)
 
