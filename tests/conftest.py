@@ -6,9 +6,10 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from django.db import connection
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
-from pytest_django import Settings
+from pytest_django import DjangoDbBlocker, Settings
 
 from licensing_integration.sandbox.cryptlex import CryptlexSandbox
 from project.embedded_postgres import EmbeddedPostgres
@@ -19,6 +20,16 @@ hypothesis_settings.register_profile(
 )
 hypothesis_settings.register_profile("thorough", parent=hypothesis_settings.get_profile("ci"), max_examples=2000)
 hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.fixture(autouse=True)
+def _an_empty_queue_for_the_next(request: pytest.FixtureRequest, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """After real transactions Django empties its own tables, but not the queue's."""
+    yield
+    marker = request.node.get_closest_marker("django_db")
+    if (marker and marker.kwargs.get("transaction")) or "transactional_db" in request.fixturenames:
+        with django_db_blocker.unblock(), connection.cursor() as cursor:
+            cursor.execute("DELETE FROM procrastinate_jobs")
 
 
 @pytest.fixture

@@ -66,14 +66,6 @@ def listed(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Callable[..., None
     return _listed
 
 
-@pytest.fixture
-def committing(transactional_db: None) -> Iterator[None]:
-    """Real transactions. Django empties its own tables afterwards, but not the queue's."""
-    yield
-    with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM procrastinate_jobs")
-
-
 def _raw(*names: str, **changes: Any) -> list[RawEvent]:
     at = datetime(2026, 3, 1, tzinfo=UTC)
     event = RawEvent(external_id="", event_type="order.completed", occurred_at=at, is_live=True, body="{}")
@@ -204,7 +196,7 @@ def test_an_event_on_two_pages_and_twice_on_one_is_one_event(listed):
     assert _names() == ["a", "b", "c"]
 
 
-def test_each_page_is_committed_before_the_next_is_asked_for(listed, committing):
+def test_each_page_is_committed_before_the_next_is_asked_for(listed, transactional_db):
     seen: list[tuple[int, bool]] = []
 
     def _look() -> None:
@@ -311,7 +303,7 @@ def test_a_store_that_lists_nothing_is_left_out(settings, listed, monkeypatch):
     assert catch_up_stores() == []
 
 
-def test_a_database_that_is_away_is_no_fault_of_the_store(listed, committing, monkeypatch):
+def test_a_database_that_is_away_is_no_fault_of_the_store(listed, transactional_db, monkeypatch):
     listed(_raw("a"))
     connection.close()
     with monkeypatch.context() as away:
@@ -325,7 +317,7 @@ def test_a_database_that_is_away_is_no_fault_of_the_store(listed, committing, mo
 # --- at the same time ------------------------------------------------------------------------------------------------
 
 
-def test_fetched_while_they_are_delivered_each_event_is_one_row_and_one_job(shop, fastspring, committing):
+def test_fetched_while_they_are_delivered_each_event_is_one_row_and_one_job(shop, fastspring, transactional_db):
     events = [shop.buy(AVA, "photon") for _ in range(20)]
     fastspring.events = events
     ways = [
@@ -352,7 +344,7 @@ def test_fetched_while_they_are_delivered_each_event_is_one_row_and_one_job(shop
     assert set(WebhookEvent.objects.values_list("deliveries", flat=True)) == {3}
 
 
-def test_an_event_that_is_being_delivered_holds_back_no_other(listed, committing):
+def test_an_event_that_is_being_delivered_holds_back_no_other(listed, transactional_db):
     """Whoever holds several rows while waiting for one can end in a deadlock with a delivery in another order."""
     listed(_raw("a", "b"))
     with ThreadPoolExecutor(1) as pool:
