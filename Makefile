@@ -4,6 +4,7 @@
 #   make test    everything CI runs
 #   make run     web server and worker on this machine's embedded PostgreSQL; SERVE_ARGS="--port 8001"
 #   make bench   measure on this machine; about a minute with BENCH_ARGS=--quick
+#   make bench-admin   every page of the console with a million events; sooner with BENCH_ARGS=--quick
 #   make format  let ruff rewrite what it can
 
 PYTHON ?= python3
@@ -13,7 +14,7 @@ BIN := $(VENV)/bin
 IN_TESTS := DJANGO_SETTINGS_MODULE=tests.settings
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types pytest run bench format hooks clean
+.PHONY: help demo test lint types pytest chromium run bench bench-admin format hooks clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -34,8 +35,16 @@ lint: $(VENV)/.installed-dev
 types: $(VENV)/.installed-dev
 	@SECRET_KEY=none DATABASE_URL=postgresql:///none ENV_FILE= $(BIN)/mypy
 
-pytest: $(VENV)/.installed-dev
+pytest: $(VENV)/.installed-dev chromium
 	@$(BIN)/pytest --numprocesses auto --dist worksteal --cov --cov-report term $(PYTEST_ARGS)
+
+# The tests of the console want a Chromium. Where there is none and we may, it comes from the distribution's packages;
+# else those tests are skipped, and say so.
+chromium:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
+	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; } >/dev/null 2>&1; } || \
+	  echo "No Chromium was found or could be installed: the browser tests are skipped."
 
 run: $(VENV)/.installed
 	@$(BIN)/python manage.py migrate -v 0
@@ -46,6 +55,9 @@ run: $(VENV)/.installed
 
 bench: $(VENV)/.installed-dev
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+bench-admin: $(VENV)/.installed-dev
+	@$(BIN)/python -m benchmarks.console $(BENCH_ARGS)
 
 format: $(VENV)/.installed-dev
 	@$(BIN)/ruff check --fix-only .

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 
 from benchmarks import report
 from benchmarks.errors import BenchmarkError
 from benchmarks.measurements import Measurement, combine
-from benchmarks.processes import machine_cpu_seconds
+from benchmarks.processes import machine_cpu_seconds, raise_on_signals
 from benchmarks.scenarios import SCENARIOS
 from benchmarks.scenarios.plan import Plan
 from benchmarks.stack import Stack
@@ -22,8 +20,7 @@ from benchmarks.stack import Stack
 
 def main() -> int:
     options = _parse()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+    raise_on_signals()
     plan = Plan(is_quick=options.quick, workers=options.workers, concurrency=options.concurrency)
     repeat = options.repeat or (1 if options.quick else 3)
     try:
@@ -83,13 +80,6 @@ def _names(text: str) -> Sequence[str]:
     if unknown or not names:
         raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown) or text!r}; known: {', '.join(SCENARIOS)}")
     return names
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Once is enough: ending our processes must not be interrupted by impatience."""
-    for again in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(again, signal.SIG_IGN)
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -92,7 +92,7 @@ def _template(quantity: int) -> bytes:
     event["id"] = _EVENT_ID
     event["data"] |= _order_members(event["data"])
     short = len(delivery(event))
-    event["data"]["tags"] = {"attribution": _text(BODY_BYTES - short - len('"tags":{"attribution":""},'))}
+    event["data"]["tags"] = {"attribution": filler(BODY_BYTES - short - len('"tags":{"attribution":""},'))}
     return delivery(event)
 
 
@@ -120,7 +120,7 @@ def _amounts(prefix: str) -> dict[str, Any]:
     return amounts
 
 
-def _text(length: int) -> str:
+def filler(length: int) -> str:
     """Text that compresses about as badly as ids and addresses do; the same in every run."""
     parts = (hashlib.sha256(str(number).encode()).hexdigest() for number in range(length // 64 + 1))
     return "".join(parts)[:length]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import resource
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 import psutil
 
@@ -109,3 +111,16 @@ def machine_cpu_seconds() -> float:
 def memory_of(process: psutil.Process) -> Memory:
     info = process.memory_full_info()
     return Memory(rss=info.rss / MEGABYTE, pss=info.pss / MEGABYTE, uss=info.uss / MEGABYTE)
+
+
+def raise_on_signals() -> None:
+    """Make a signal to end a ``KeyboardInterrupt``, so that our processes are ended by us and in order."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Once is enough: ending our processes must not be interrupted by impatience."""
+    for again in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(again, signal.SIG_IGN)
+    raise KeyboardInterrupt

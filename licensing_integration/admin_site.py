@@ -1,4 +1,4 @@
-"""The admin site: Django's, with pages of ours beside the models and an index in the order of daily work.
+"""The console's site: Unfold's admin site, with pages of ours beside the models.
 
 It stands outside the package ``admin`` because that package registers with it while it is imported.
 """
@@ -6,52 +6,102 @@ It stands outside the package ``admin`` because that package registers with it w
 from __future__ import annotations
 
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
-from django.contrib.admin import AdminSite
-from django.http import HttpRequest, HttpResponse
-from django.urls import URLPattern, URLResolver, path
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseNotFound, HttpResponseRedirect
+from django.urls import URLPattern, URLResolver, path, reverse
+from unfold.sites import UnfoldAdminSite
 
 View = Callable[..., HttpResponse]
 
-_APPS_FIRST = ["licensing_integration", "auth"]
-_MODELS_FIRST = ["LicenseLink", "Purchase", "WebhookEvent", "ProductMapping", "HistoryEntry"]
+# Everything a page needs comes from here, and a page that was tampered with can send nothing elsewhere. The theme's
+# scripts (Alpine) evaluate expressions in attributes.
+CONTENT_SECURITY_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
+)
 
 
-class LicensingAdminSite(AdminSite):
-    """Offers ``add_page`` for pages that belong to no model."""
+_LEFT_OUT = frozenset({"procrastinate"})
 
-    site_header = "Licensing Integration"
-    site_title = "Licensing Integration"
-    index_title = "Licensing"
-    index_template = "admin/licensing_integration/index.html"
+
+class LicensingAdminSite(UnfoldAdminSite):
+    """Offers ``add_page`` for pages that belong to no model, ``start`` for what its first page shows, and ``tell`` for
+    keeping who signed in and out."""
+
+    index_template = "admin/licensing_integration/start.html"
+    index_title = "Start"
 
     def __init__(self, name: str = "admin") -> None:
         super().__init__(name)
         self._pages: list[tuple[str, View, str]] = []
-        self.index_context: Callable[[HttpRequest], dict[str, Any]] = lambda request: {}
+        self.start: Callable[[HttpRequest], dict[str, Any]] = lambda request: {}
+        self.tell: Callable[[HttpRequest, str], None] = lambda request, what: None
 
     def add_page(self, route: str, view: View, *, name: str) -> None:
-        """Serve ``view`` to whoever may use the admin, at ``/admin/<route>``; the view checks permissions itself."""
+        """Serve ``view`` to whoever may use the console, at ``/admin/<route>``; the view checks permissions itself."""
         self._pages.append((route, view, name))
+
+    def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
+        """Without the queue's own list of jobs: what waits or failed, our screens say in our words."""
+        models = [model_or_iterable] if isinstance(model_or_iterable, type) else list(model_or_iterable)
+        super().register([one for one in models if one._meta.app_label not in _LEFT_OUT], admin_class, **options)
 
     def get_urls(self) -> list[URLResolver | URLPattern]:
         own = [path(route, self.admin_view(view), name=name) for route, view, name in self._pages]
         return [*own, *super().get_urls()]
 
+    def admin_view(self, view: View, cacheable: bool = False) -> View:
+        inner = super().admin_view(view, cacheable)
+
+        def _with_policy(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            response = _without_nul(request) or inner(request, *args, **kwargs)
+            response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+            return response
+
+        return _with_policy
+
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        return super().index(request, {**self.index_context(request), **(extra_context or {})})
+        return super().index(request, {**self.start(request), **(extra_context or {})})
 
-    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
-        """Apps and models in the order in which they are needed; what is not named follows by its name."""
-        apps = sorted(
-            self._build_app_dict(request, app_label).values(),
-            key=lambda app: (_place(_APPS_FIRST, app["app_label"]), app["name"].lower()),
-        )
-        for app in apps:
-            app["models"].sort(key=lambda model: (_place(_MODELS_FIRST, model["object_name"]), model["name"]))
-        return apps
+    def app_index(
+        self, request: HttpRequest, app_label: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Django's list of an app's tables: the sidebar has them, so on to the start page."""
+        return HttpResponseRedirect(reverse(f"{self.name}:index"))
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        response = super().login(request, extra_context)
+        if request.method == "POST":
+            self.tell(request, "signed_in" if _is_redirect(response) else "sign_in_failed")
+        return response
+
+    def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        if request.method == "POST" and request.user.is_authenticated:
+            self.tell(request, "signed_out")
+        return super().logout(request, extra_context)
+
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        with transaction.atomic():
+            response = super().password_change(request, extra_context)
+            if request.method == "POST" and _is_redirect(response):
+                self.tell(request, "password_changed")
+        return response
+
+    def search(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The theme's own search, which knows nothing of purchases: the page ``search/`` of ours takes its place."""
+        return HttpResponseNotFound()
 
 
-def _place(order: list[str], name: str) -> int:
-    return order.index(name) if name in order else len(order)
+def _is_redirect(response: HttpResponse) -> bool:
+    """How Django's forms answer when they have done what was asked."""
+    return response.status_code == HTTPStatus.FOUND
+
+
+def _without_nul(request: HttpRequest) -> HttpResponse | None:
+    """PostgreSQL takes no NUL character, so no filter and no search of any list can be for one: on to the whole list,
+    and nothing is done to it."""
+    parts = (text for name, values in request.GET.lists() for text in (name, *values))
+    return HttpResponseRedirect(request.path) if any("\x00" in text for text in parts) else None

@@ -20,7 +20,7 @@ class LicensingIntegrationConfig(AppConfig):
 
 
 class LicensingAdminConfig(AdminConfig):
-    """``django.contrib.admin`` with our own site, which has a search page and a page of what needs attention."""
+    """``django.contrib.admin`` with our own site, which has pages of ours beside the tables."""
 
     default = False
     default_site = "licensing_integration.admin_site.LicensingAdminSite"

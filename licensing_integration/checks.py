@@ -57,10 +57,11 @@ def _names(variable: str, configs: Sequence[dict[str, Any]], *, number: int) -> 
 
 def check_stores(**kwargs: object) -> Iterable[CheckMessage]:
     for store in stores().values():
-        yield from _store(store)
+        yield from problems_of_store(store)
 
 
-def _store(store: StoreConfig) -> Iterator[CheckMessage]:
+def problems_of_store(store: StoreConfig) -> Iterator[CheckMessage]:
+    """What is wrong with the configuration of one store."""
     prefix = prefix_of(store.name)
     if store.adapter not in ADAPTERS:
         yield Error(
@@ -120,10 +121,11 @@ def _fulfilment_keys(store: StoreConfig) -> Iterator[CheckMessage]:
 
 def check_license_servers(**kwargs: object) -> Iterable[CheckMessage]:
     for server in license_servers().values():
-        yield from _license_server(server)
+        yield from problems_of_license_server(server)
 
 
-def _license_server(server: LicenseServerConfig) -> Iterator[CheckMessage]:
+def problems_of_license_server(server: LicenseServerConfig) -> Iterator[CheckMessage]:
+    """What is wrong with the configuration of one license server."""
     prefix = prefix_of(server.name)
     if server.backend not in BACKENDS:
         yield Error(
@@ -238,4 +240,5 @@ def _id(level: str, number: int) -> str:
     return f"licensing_integration.{level}{number:03}"
 
 
-ALL = (check_names, check_stores, check_license_servers, check_database, check_security, check_order_page)
+OF_THE_INSTALLATION = (check_names, check_database, check_security, check_order_page)
+ALL = (*OF_THE_INSTALLATION, check_stores, check_license_servers)

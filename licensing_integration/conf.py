@@ -11,6 +11,7 @@ from django.conf import settings
 from licensing_integration.stores.base import Secret
 
 NO_SECRET = Secret("")
+VERSION = "1.0.0"  # of this program; the newest in CHANGELOG.md
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +108,16 @@ def fulfilment_wait_seconds() -> float:
     return float(settings.FULFILMENT_WAIT_SECONDS)
 
 
+def fulfilment_keep_hours() -> int:
+    """How long a license whose key was given out stays usable while its order is not completed."""
+    return int(settings.FULFILMENT_KEEP_HOURS)
+
+
+def fulfilment_max_waiting() -> int:
+    """How many requests for keys may wait at once in each process of the web server."""
+    return int(settings.FULFILMENT_MAX_WAITING)
+
+
 def order_page() -> OrderPageConfig:
     """The page on which customers see their keys."""
     return OrderPageConfig(
@@ -118,6 +129,11 @@ def order_page() -> OrderPageConfig:
         days=settings.ORDER_PAGE_DAYS,
         rate=settings.ORDER_PAGE_RATE,
     )
+
+
+def can_send_mail() -> bool:
+    """Whether there is a mail server, and an address to send from."""
+    return bool(settings.CAN_SEND_MAIL)
 
 
 def trusts_forwarded_for() -> bool:

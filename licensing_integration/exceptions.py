@@ -31,9 +31,11 @@ class LicensingIntegrationError(Exception):
     """Base of every error this product raises on purpose.
 
     ``is_partial``: an earlier call of the same attempt succeeded, so something has changed all the same.
+    ``changed_license``: the license as its server shows it after that (a ``LicenseSnapshot``), where it is known.
     """
 
     is_partial = False
+    changed_license: object | None = None
 
 
 class DeliveryRejected(LicensingIntegrationError):
@@ -115,7 +117,11 @@ class InvalidTerm(ConfigurationProblem):
 
 
 class CredentialsRejected(ConfigurationProblem):
-    """The other side answered 401 or 403."""
+    """The other side answered 401 or 403. ``is_permission``: it knows who asks, who may just not do this (403)."""
+
+    def __init__(self, message: str, *, is_permission: bool = False) -> None:
+        super().__init__(message)
+        self.is_permission = is_permission
 
 
 class RemoteError(LicensingIntegrationError):

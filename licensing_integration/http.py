@@ -28,9 +28,11 @@ from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
+from licensing_integration import calls
 from licensing_integration.exceptions import (
     ConfigurationProblem,
     CredentialsRejected,
+    LicensingIntegrationError,
     PermanentRemoteError,
     TransientRemoteError,
 )
@@ -50,12 +52,6 @@ _MIN_CALL_SECONDS = 0.05
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-correlation-id", "x-amzn-requestid", "cf-ray")
 _SENTENCE_MEMBERS = ("message", "detail", "error_description", "error", "title")
 _CODE_MEMBERS = ("code", "error_code")
-_MASKED = (
-    (re.compile(r"[^\s@<>\"'(),;:]+@[^\s@<>\"'(),;:]+"), "•••@•••"),  # e-mail address
-    (re.compile(r"\beyJ[\w-]+(?:\.[\w-]+)*"), "•••"),  # JSON web token
-    (re.compile(r"\b(?:[rs]k|cs)_(?:live|test)_\w+"), "•••"),  # Stripe's API keys, and ids that open an order page
-    (re.compile(r"\b[A-Z0-9]{4,}(?:-[A-Z0-9]{4,}){2,}\b"), "•••"),  # license key; ids are lower-case and stay readable
-)
 _RESET_FORMATS = ("%m/%d/%Y %H:%M:%S", "%m/%d/%Y %I:%M:%S %p", "%Y-%m-%d %H:%M:%S %Z", "%Y/%m/%d %H:%M:%S")
 
 
@@ -145,15 +141,22 @@ class RemoteSession:
 
     def _send(self, call: _Call, url: str, *, params: Query | None, json: object) -> requests.Response:
         timeout = _clip_timeout(self._timeout, remaining=_remaining_seconds(call))
+        said = params if json is None else json
         started = time.monotonic()
         try:
             response = self._session.request(
                 call.method, url, params=params, json=json, timeout=timeout, allow_redirects=False
             )
         except requests.RequestException as error:
-            _log(call, status=0, started=started, request_id="")
-            _raise_unanswered(call, error)
-        _log(call, status=response.status_code, started=started, request_id=_request_id(response.headers))
+            milliseconds = _log(call, status=0, started=started, request_id="")
+            try:
+                _raise_unanswered(call, error)
+            except LicensingIntegrationError as failure:
+                _keep(call, said=said, answer=str(failure), ms=milliseconds)
+                raise
+        status, request_id = response.status_code, _request_id(response.headers)
+        milliseconds = _log(call, status=status, started=started, request_id=request_id)
+        _keep(call, said=said, answer=response.content, ms=milliseconds, status=status, request_id=request_id)
         return response
 
     def _raise_rate_limited(self, call: _Call, response: requests.Response, *, request_id: str) -> NoReturn:
@@ -194,9 +197,7 @@ def parse_retry_after(headers: Mapping[str, str], *, now: datetime | None = None
 
 def mask(text: str) -> str:
     """``text`` without e-mail addresses, tokens and license keys, on one line, cut to a length fit for a message."""
-    for pattern, replacement in _MASKED:
-        text = pattern.sub(replacement, text)
-    text = " ".join(text.split())
+    text = " ".join(calls.mask(text).split())
     return text if len(text) <= MAX_SENTENCE else text[: MAX_SENTENCE - 1] + "…"
 
 
@@ -298,7 +299,8 @@ def _raise_refused(call: _Call, response: requests.Response, *, request_id: str)
     if status == HTTPStatus.FORBIDDEN:
         raise CredentialsRejected(
             f"{call} was refused (403): the configured access token lacks a permission for this call; "
-            f"grant it, or configure another token.{says}"
+            f"grant it, or configure another token.{says}",
+            is_permission=True,
         )
     if status < 400:
         says = f"{says} Check the base URL: this address redirects or is not the API."
@@ -353,7 +355,8 @@ def _request_id(headers: Mapping[str, str]) -> str:
     return mask(value)[:100]
 
 
-def _log(call: _Call, *, status: int, started: float, request_id: str) -> None:
+def _log(call: _Call, *, status: int, started: float, request_id: str) -> float:
+    """Tell of a call; how many milliseconds it took."""
     milliseconds = round((time.monotonic() - started) * 1000, 1)
     logger.log(
         logging.DEBUG if 200 <= status < 300 else logging.INFO,
@@ -369,6 +372,13 @@ def _log(call: _Call, *, status: int, started: float, request_id: str) -> None:
             "ms": milliseconds,
             "request_id": request_id,
         },
+    )
+    return milliseconds
+
+
+def _keep(call: _Call, *, said: object, answer: bytes | str, ms: float, status: int = 0, request_id: str = "") -> None:
+    calls.keep(
+        method=call.method, path=call.template, said=said, answer=answer, ms=ms, status=status, request_id=request_id
     )
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
+from django.templatetags.static import static
 
 from project.embedded_postgres import EmbeddedPostgres, choose_folder
 
@@ -135,6 +136,22 @@ def _license_server(name: str, backend: str) -> dict[str, Any]:
     }
 
 
+def _mail_server(url: str) -> dict[str, Any]:
+    """Django's settings for the mail server at ``url``; without, they take every mail and send none."""
+    try:
+        found = env.email_url_config(url or "dummymail://")
+        is_understood = not url or (url.startswith("smtp") and found["EMAIL_HOST"])
+    except (ImproperlyConfigured, ValueError):
+        is_understood = False
+    if not is_understood:  # said without the address, and not from an error that holds it: there is a password in it
+        raise ImproperlyConfigured(
+            "EMAIL_URL must be like smtp+tls://user:password@mail.example.com:587 (or smtp:, smtp+ssl:)."
+        )
+    is_tls, is_ssl = bool(found.get("EMAIL_USE_TLS")), bool(found.get("EMAIL_USE_SSL"))
+    port = found["EMAIL_PORT"] or (587 if is_tls else 465 if is_ssl else 25)
+    return {**found, "EMAIL_USE_TLS": is_tls, "EMAIL_USE_SSL": is_ssl, "EMAIL_PORT": port}
+
+
 def _own_secret_key() -> str:
     """A key made on the first start and kept, so that a newcomer needs no configuration at all."""
     path = VAR_DIR / "secret_key"
@@ -174,6 +191,8 @@ LICENSE_SERVERS = [_license_server(name, slug) for name, slug in _named("LICENSE
 WEBHOOK_MAX_BYTES = _whole_number("WEBHOOK_MAX_BYTES", default=5_000_000, least=1)
 DATA_UPLOAD_MAX_MEMORY_SIZE = WEBHOOK_MAX_BYTES  # Django would refuse anything above 2.5 MB
 FULFILMENT_WAIT_SECONDS = _number("FULFILMENT_WAIT_SECONDS", default=4.5)
+FULFILMENT_KEEP_HOURS = _whole_number("FULFILMENT_KEEP_HOURS", default=24, least=1)
+FULFILMENT_MAX_WAITING = _whole_number("FULFILMENT_MAX_WAITING", default=4, least=1)
 APPLY_LEASE_SECONDS = _number("APPLY_LEASE_SECONDS", default=120, least=1)
 RETRY_FIRST_DELAY_SECONDS = _number("RETRY_FIRST_DELAY_SECONDS", default=5)
 SETTLING_SECONDS = _number("SETTLING_SECONDS", default=10)
@@ -198,6 +217,7 @@ SECURE_HSTS_SECONDS = _whole_number("SECURE_HSTS_SECONDS", default=3600) if BEHI
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_HTTPS_PROXY
 
 INSTALLED_APPS = [
+    "unfold.apps.BasicAppConfig",  # the theme; without its own admin site
     "django.contrib.auth",
     "licensing_integration.apps.LicensingIntegrationConfig",
     "licensing_integration.apps.LicensingAdminConfig",  # django.contrib.admin with pages of ours
@@ -263,6 +283,16 @@ CACHES = {
     "order_page": {"BACKEND": _MEMORY, "LOCATION": "order_page", "OPTIONS": {"MAX_ENTRIES": 20_000}},
 }
 
+# -- Mail --------------------------------------------------------------------------------------------------------------
+_mail = _mail_server(_secret("EMAIL_URL"))
+EMAIL_BACKEND = _mail["EMAIL_BACKEND"]
+EMAIL_HOST, EMAIL_PORT = _mail["EMAIL_HOST"], _mail["EMAIL_PORT"]
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _mail["EMAIL_HOST_USER"], _mail["EMAIL_HOST_PASSWORD"]
+EMAIL_USE_TLS, EMAIL_USE_SSL = _mail["EMAIL_USE_TLS"], _mail["EMAIL_USE_SSL"]
+EMAIL_TIMEOUT = 20.0  # seconds for each answer of the mail server
+DEFAULT_FROM_EMAIL: str = env.str("DEFAULT_FROM_EMAIL", default="").strip()
+CAN_SEND_MAIL = bool(EMAIL_HOST and DEFAULT_FROM_EMAIL)
+
 # -- Static files: collected and fingerprinted in the image, found where they lie in a working copy --------------------
 STATIC_URL = "static/"
 STATIC_ROOT = VAR_DIR / "static"
@@ -278,6 +308,30 @@ STORAGES = {
         else "django.contrib.staticfiles.storage.StaticFilesStorage"
     },
 }
+
+# -- The console ------------------------------------------------------------------------------------------------------
+LOGIN_REDIRECT_URL = "admin:index"
+UNFOLD = {
+    "SITE_TITLE": "Licensing Integration",
+    "SITE_HEADER": "Licensing Integration",
+    "SITE_SYMBOL": "key",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("licensing_integration/favicon.svg")}
+    ],
+    "SITE_URL": None,
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+    "BORDER_RADIUS": "8px",
+    "STYLES": [lambda request: static("licensing_integration/console.css")],
+    "SCRIPTS": [lambda request: static("licensing_integration/console.js")],
+    "SIDEBAR": {"navigation": "licensing_integration.admin.navigation.sidebar"},
+    "COLORS": {
+        "primary": {
+            "50": "#eef6ff", "100": "#d9eaff", "200": "#bcdaff", "300": "#8ec3ff", "400": "#59a1ff", "500": "#2f7cf6",
+            "600": "#1d5fd6", "700": "#184bad", "800": "#19418c", "900": "#1a3870", "950": "#142347",
+        },
+    },
+}  # fmt: skip
 
 # -- REST framework ----------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {

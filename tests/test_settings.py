@@ -164,6 +164,9 @@ def test_a_secret_is_taken_verbatim_whatever_it_begins_with() -> None:
         ({"ORDER_PAGE_RATE": "often"}, "like 60/min"),
         ({"ORDER_PAGE_RATE": "0/min"}, "like 60/min"),
         ({"ORDER_PAGE_RATE": "5/month"}, "like 60/min"),
+        ({"EMAIL_URL": "https://mail.example.com"}, "EMAIL_URL must be like smtp"),
+        ({"EMAIL_URL": "smtp://"}, "EMAIL_URL must be like smtp"),
+        ({"EMAIL_URL": "filemail:///tmp/keys"}, "EMAIL_URL must be like smtp"),
         ({"LOG_FORMAT": "xml"}, "LOG_FORMAT"),
         ({"LOG_LEVEL": "LOUD"}, "LOG_LEVEL"),
     ],
@@ -214,6 +217,27 @@ def test_the_order_page_has_safe_defaults_and_secrets_that_can_be_rotated(tmp_pa
     (tmp_path / "secret").write_text("new\nold\n")
     assert load({"ORDER_PAGE_SECRET_FILE": str(tmp_path / "secret")})["ORDER_PAGE_SECRET"] == ("new", "old")
     assert load({"ORDER_PAGE_RATE": "5 / sec"})["ORDER_PAGE_RATE"] == "5/sec"
+
+
+def test_the_mail_server_is_an_address_and_nothing_is_sent_without_it() -> None:
+    plain = load()
+    assert plain["CAN_SEND_MAIL"] is False
+    assert "dummy" in plain["EMAIL_BACKEND"]
+    url = "smtp+tls://user:p%40ss@mail.example.com"
+    assert load({"EMAIL_URL": url})["CAN_SEND_MAIL"] is False  # from nobody
+    mail = load({"EMAIL_URL": url, "DEFAULT_FROM_EMAIL": "Acme <keys@example.com>"})
+    assert mail["CAN_SEND_MAIL"] is True
+    assert (mail["EMAIL_HOST"], mail["EMAIL_PORT"], mail["EMAIL_USE_TLS"]) == ("mail.example.com", 587, True)
+    assert (mail["EMAIL_HOST_USER"], mail["EMAIL_HOST_PASSWORD"]) == ("user", "p@ss")
+    assert load({"EMAIL_URL": "smtp+ssl://mail.example.com"})["EMAIL_PORT"] == 465
+    assert load({"EMAIL_URL": "smtp://mail.example.com:2525"})["EMAIL_PORT"] == 2525
+
+
+def test_a_wrong_mail_address_is_refused_without_telling_its_password() -> None:
+    with pytest.raises(ImproperlyConfigured) as error:
+        load({"EMAIL_URL": "smtp://user:hush-hush@mail.example.com:port"})
+    assert "hush-hush" not in str(error.value)
+    assert error.value.__context__ is None  # nor from the error of whoever read it
 
 
 def test_forwarded_addresses_are_believed_only_behind_a_proxy_unless_told_otherwise() -> None:

@@ -1,5 +1,33 @@
-"""The admin: shows every row with its reasons, and lets people push. Importing it registers everything."""
+"""The console: shows every row with its reasons, and lets people push. Importing it registers everything."""
 
-from licensing_integration.admin import attention, catalog, history, inbox, licenses, purchases, search, users
+from licensing_integration.admin import (
+    attention,
+    audit,
+    catalog,
+    connections,
+    history,
+    inbox,
+    licenses,
+    purchases,
+    rehearsal,
+    replays,
+    search,
+    start,
+    users,
+)
 
-__all__ = ["attention", "catalog", "history", "inbox", "licenses", "purchases", "search", "users"]
+__all__ = [
+    "attention",
+    "audit",
+    "catalog",
+    "connections",
+    "history",
+    "inbox",
+    "licenses",
+    "purchases",
+    "rehearsal",
+    "replays",
+    "search",
+    "start",
+    "users",
+]

@@ -1,4 +1,4 @@
-"""What needs attention: a filter on the three lists, one overview page, and the summary on the admin's first page."""
+"""The filter of the lists for what wants to be looked at; the start page links each of its numbers to it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
 from django.db.models import Model, Q, QuerySet
-from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.http import HttpRequest
+from django.utils import timezone
 
-from licensing_integration.models import LicenseLink, Purchase, RejectedDelivery, WebhookEvent
+from licensing_integration.models import LicenseLink, Purchase, WebhookEvent
 from licensing_integration.services import attention
 
 _ANY: dict[type[Model], Callable[[], Q]] = {
@@ -20,67 +18,39 @@ _ANY: dict[type[Model], Callable[[], Q]] = {
     Purchase: attention.purchases_needing_attention,
     WebhookEvent: attention.events_needing_attention,
 }
+_OF_PRODUCT = "waiting"
 
 
 class AttentionFilter(admin.SimpleListFilter):
-    """Rows that wait for a person: all of them, or those with one reason."""
+    """Rows that wait for a person, or those of one concern. ``waiting:<store>:<product>``: purchases that wait for a
+    mapping of this store product."""
 
     title = "needs attention"
     parameter_name = "attention"
 
     def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
-        concerns = attention.concerns_of(model_admin.model)
-        return [("any", "Yes, for any reason"), *((concern.slug, concern.label) for concern in concerns)]
+        concerns = [(concern.slug, concern.label) for concern in attention.concerns_of(model_admin.model)]
+        product = _product_in(self.value())
+        chosen = [(str(self.value()), f"Waits for a mapping of {product[1]} ({product[0]})")] if product else []
+        return [("any", "Waits for a person"), *concerns, *chosen]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        product = _product_in(self.value())
+        if product and queryset.model is Purchase:
+            return queryset.filter(attention.waiting_for(*product))
         if self.value() == "any":
             return queryset.filter(_ANY[queryset.model]())
         conditions = {concern.slug: concern.condition for concern in attention.concerns_of(queryset.model)}
-        return queryset.filter(conditions.get(self.value() or "", Q()))
+        condition = conditions.get(self.value() or "")
+        return queryset.filter(condition(timezone.now())) if condition else queryset
 
 
-def _list_url(concern: attention.Concern) -> str:
-    options = concern.model._meta
-    return f"{reverse(f'admin:{options.app_label}_{options.model_name}_changelist')}?attention={concern.slug}"
+def value_of_product(store: str, product: str) -> str:
+    """The filter's value for the purchases that wait for a mapping of one store product."""
+    return f"{_OF_PRODUCT}:{store}:{product}"
 
 
-def _summary(request: HttpRequest) -> list[dict[str, Any]]:
-    """What waits, for every model this user may see."""
-    sections = []
-    for model in _ANY:
-        options = model._meta
-        if not request.user.has_perm(f"{options.app_label}.view_{options.model_name}"):
-            continue
-        counts = attention.summarize(attention.concerns_of(model))
-        rows = [{"concern": count.concern, "count": count, "url": _list_url(count.concern)} for count in counts]
-        sections.append({"title": options.verbose_name_plural, "rows": rows, "any": any(c.number for c in counts)})
-    if request.user.has_perm(f"{RejectedDelivery._meta.app_label}.view_rejecteddelivery"):
-        sections.append(_refused_deliveries())
-    return sections
-
-
-def _refused_deliveries() -> dict[str, Any]:
-    url = reverse("admin:licensing_integration_rejecteddelivery_changelist")
-    rows = [{"concern": count.concern, "count": count, "url": url} for count in attention.refused_deliveries()]
-    return {"title": "deliveries", "rows": rows, "any": bool(rows)}
-
-
-def attention_page(request: HttpRequest) -> HttpResponse:
-    """Everything that waits for a person, by reason, with what to do about it."""
-    sections = _summary(request)
-    if not sections:
-        raise PermissionDenied
-    context = {**admin.site.each_context(request), "title": "Needs attention", "sections": sections}
-    return TemplateResponse(request, "admin/licensing_integration/attention.html", context)
-
-
-def _index_context(request: HttpRequest) -> dict[str, Any]:
-    sections = _summary(request)
-    waiting = [
-        {**row, "kind": section["title"]} for section in sections for row in section["rows"] if row["count"].number
-    ]
-    return {"is_licensing_shown": bool(sections), "waiting": waiting}
-
-
-admin.site.index_context = _index_context
-admin.site.add_page("attention/", attention_page, name="attention")
+def _product_in(value: str | None) -> tuple[str, str] | None:
+    name, _, rest = (value or "").partition(":")
+    store, _, product = rest.partition(":")
+    return (store, product) if name == _OF_PRODUCT and product else None

@@ -4,37 +4,57 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from django.urls import reverse
 
 from licensing_integration.domain.licenses import DesiredLicense, LicenseSnapshot
 from licensing_integration.domain.outcomes import ExpiryMode, LicenseState
-from licensing_integration.domain.wording import format_moment
 from licensing_integration.models import LicenseLink
 from licensing_integration.services.codec import from_json
+from licensing_integration.services.explain import is_other_use
+from licensing_integration.templatetags.console import moment
 
 NOT_SAID = "as the license template says"
 UNKNOWN = "not reported yet"
 GONE = "no license there"
 
 _PLAN = "the purchase"
+_MAPPING: Final = "product mapping"  # as domain/resolving.py calls it
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One line of the table. ``is_different``: the server reports something else than is wanted."""
+    """One line of the table. ``is_different``: the server reports something else than is wanted. ``origin``: where the
+    wanted value comes from, in words, and ``origin_url``: the page about that, if there is one."""
 
     label: str
     wanted: str
     reported: str
     origin: str = ""
+    origin_url: str = ""
     is_different: bool = False
 
 
-def compare(link: LicenseLink) -> list[Row]:
-    """Every field worth showing. Fields the server does not report, or that are left to the template, never differ."""
-    wanted = from_json(link.desired, DesiredLicense)
-    reported = from_json(link.observed, LicenseSnapshot) if link.observed else None
+def compare(link: LicenseLink, reported: LicenseSnapshot | None = None) -> list[Row]:
+    """Every field worth showing. Fields the server does not report, or that are left to the template, never differ.
+    ``reported``: what the license server has just said, in place of what it said last."""
+    if reported is None and link.observed:
+        reported = from_json(link.observed, LicenseSnapshot)
+    url = _mapping_url(link)
+    return [
+        replace(row, origin_url=url) if row.origin == _MAPPING else row
+        for row in _rows(link, from_json(link.desired, DesiredLicense), reported)
+    ]
+
+
+def _mapping_url(link: LicenseLink) -> str:
+    mapping_id = link.item.mapping_id
+    return reverse("admin:licensing_integration_productmapping_change", args=[mapping_id]) if mapping_id else ""
+
+
+def _rows(link: LicenseLink, wanted: DesiredLicense, reported: LicenseSnapshot | None) -> list[Row]:
     origins: Mapping[str, str] = (link.item.terms or {}).get("origins", {})
     names = {
         "License product": ("product_id", "product_id"),
@@ -88,7 +108,7 @@ def _state_row(wanted: DesiredLicense, reported: LicenseSnapshot | None, *, has_
         wanted=wanted.state.value,
         reported=reported.state.value if reported else UNKNOWN,
         origin="override" if has_override else _PLAN,
-        is_different=reported is not None and reported.state is not wanted.state,
+        is_different=reported is not None and is_other_use(wanted.state, reported.state),
     )
 
 
@@ -113,9 +133,13 @@ def _expiry_row(
 
 
 def _is_same_end(goal: datetime | None, wanted: DesiredLicense, reported: LicenseSnapshot) -> bool:
-    """A license server that knows no hours of grace has them in its end date."""
-    grace = timedelta(hours=wanted.grace_hours or 0)
-    return reported.expires_at in {goal, goal + grace if goal else None}
+    """A license server that knows no hours of grace has them in its end date; one without any hours has its day
+    only."""
+    if goal is None or reported.expires_at is None:
+        return goal is reported.expires_at
+    if reported.ends_with_day:
+        return reported.expires_at.astimezone(UTC).date() == goal.astimezone(UTC).date()
+    return reported.expires_at in {goal, goal + timedelta(hours=wanted.grace_hours or 0)}
 
 
 def _wanted_only(wanted: DesiredLicense, origins: Mapping[str, str]) -> list[Row]:
@@ -161,4 +185,4 @@ def _yes_no(value: bool | None) -> str:
 
 
 def _moment(value: datetime | None) -> str:
-    return format_moment(value) if value else "never"
+    return moment(value) if value else "never"

@@ -6,27 +6,33 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
-from django.contrib.admin.models import CHANGE, LogEntry
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
 from licensing_integration import conf
+from licensing_integration.admin.actions import PageAction, ReasonForm
 from licensing_integration.admin.attention import AttentionFilter
-from licensing_integration.admin.mixins import NoForm, PageAction, ReadOnlyAdmin, SearchMixin, in_utc
+from licensing_integration.admin.event_effects import MOST_SHOWN, effects_of
+from licensing_integration.admin.mixins import ReadOnlyAdmin, SearchMixin
 from licensing_integration.admin.payloads import readable_json
+from licensing_integration.admin.replays import (
+    MAY_REPLAY_MANY,
+    confirmation,
+    read_ids,
+)
 from licensing_integration.domain.outcomes import EventState
 from licensing_integration.exceptions import ConfigurationProblem
-from licensing_integration.models import HistoryEntry, LicenseLink, RejectedDelivery, WebhookEvent
-from licensing_integration.services import interventions, rejections, search
+from licensing_integration.models import RejectedDelivery, WebhookEvent
+from licensing_integration.services import erasure, interventions, rejections, replays, search
 from licensing_integration.services.connections import adapter_of
-
-MOST_REPLAYED = 5_000
-MOST_TOUCHED = 100
+from licensing_integration.services.rehearsal import preview_replay
+from licensing_integration.templatetags.console import moment, state, tag
 
 # Verdict → what it means, what to do next.
 VERDICTS: Mapping[str, tuple[str, str]] = {
@@ -55,6 +61,18 @@ VERDICTS: Mapping[str, tuple[str, str]] = {
 }
 
 
+def _declared_types() -> dict[str, frozenset[str]]:
+    """For each configured store, the types its adapter knows."""
+    types = {}
+    for store in conf.stores():
+        try:
+            adapter = adapter_of(store)
+        except ConfigurationProblem:
+            continue
+        types[store] = frozenset({*adapter.translators, *adapter.ignored})
+    return types
+
+
 class TypeFilter(admin.SimpleListFilter):
     """Event types, from what the stores' adapters declare: asking the table for its types would read all of it."""
 
@@ -62,17 +80,23 @@ class TypeFilter(admin.SimpleListFilter):
     parameter_name = "type"
 
     def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
-        types: set[str] = set()
-        for store in conf.stores():
-            try:
-                adapter = adapter_of(store)
-            except ConfigurationProblem:
-                continue
-            types |= {*adapter.translators, *adapter.ignored}
+        declared = _declared_types()
+        chosen = request.GET.get(StoreFilter.parameter_name, "")
+        types = declared.get(chosen) or frozenset().union(*declared.values())
         return [(name, name) for name in sorted(types)]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(event_type=self.value()) if self.value() else queryset
+        if not self.value():
+            return queryset
+        if _is_of_others(self.value(), store=request.GET.get(StoreFilter.parameter_name, "")):
+            return queryset.none()  # PostgreSQL would have to read every event of the type to find that out
+        return queryset.filter(event_type=self.value())
+
+
+def _is_of_others(event_type: str, *, store: str) -> bool:
+    """Whether other stores have that type and this one cannot send it."""
+    declared = _declared_types()
+    return store in declared and event_type not in declared[store] and any(event_type in t for t in declared.values())
 
 
 class StoreFilter(admin.SimpleListFilter):
@@ -93,25 +117,25 @@ def _why_not_replay(event: WebhookEvent) -> str:
         return "This event is waiting for a worker already."
     if event.state == EventState.IGNORED:
         return "Events of this type mean nothing for licensing; there is nothing to replay."
-    return ""
+    return erasure.WHY_NO_REPLAY if erasure.is_erased(event) else ""
 
 
 def _replay(event: WebhookEvent, user_id: int, values: Mapping[str, Any]) -> str:
-    interventions.replay_events([event.pk])
+    interventions.replay_events([event.pk], user_id=user_id, reason=values["reason"])
     return "The event is translated and planned again; this takes a moment."
 
 
 @admin.register(WebhookEvent)
 class WebhookEventAdmin(SearchMixin, ReadOnlyAdmin):
     list_display = (
-        "received", "store", "type_or_nothing", "external_id", "state", "is_live",
-        "deliveries", "attempts", "short_problem",
+        "received", "verdict", "type_or_nothing", "store", "short_id", "attempts", "short_problem",
     )  # fmt: skip
-    list_display_links = ("received", "external_id")
+    list_display_links = ("received", "short_id")
     list_filter = (AttentionFilter, "state", StoreFilter, "is_live", "received_at", TypeFilter)
     ordering = ("-id",)
     sortable_by = ()
     actions = ("replay_selected",)
+    list_before_template = "admin/licensing_integration/includes/webhook_log_links.html"
     found = search.events_of
     page_template = "admin/licensing_integration/webhook_event.html"
     empty_sentence = "No webhook events yet. They appear here as soon as a store sends the first one."
@@ -122,112 +146,90 @@ class WebhookEventAdmin(SearchMixin, ReadOnlyAdmin):
             permission="licensing_integration.replay_webhookevent",
             explanation="The event is translated and planned again, as if it had just arrived. "
             "An event that is applied already changes nothing.",
-            form=NoForm,
+            is_bulk=False,  # the list replays any number, in the background
             run=_replay,
             why_not=_why_not_replay,
+            preview=lambda events: preview_replay([event.pk for event in events]).sentences,
         ),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[WebhookEvent]:
         """Without the payloads, which may be megabytes each; the event's own page reads its one."""
-        return super().get_queryset(request).defer("body", "fetched")
+        return super().get_queryset(request).defer("body", "fetched", "headers")
 
-    @admin.display(description="received (UTC)")
+    @admin.display(description="received")
     def received(self, event: WebhookEvent) -> SafeString:
-        return in_utc(event.received_at, seconds=True)
+        return format_html('<span class="li-nowrap">{}</span>', moment(event.received_at, "seconds"))
 
-    @admin.display(description="type", ordering="event_type", empty_value="unreadable")
-    def type_or_nothing(self, event: WebhookEvent) -> str:
-        return event.event_type
+    @admin.display(description="verdict")
+    def verdict(self, event: WebhookEvent) -> SafeString:
+        return state(event.state, event.get_state_display())
+
+    @admin.display(description="type")
+    def type_or_nothing(self, event: WebhookEvent) -> SafeString:
+        test = "" if event.is_live else tag("Test", "warning")
+        return format_html("{} {}", event.event_type or "unreadable", test)
+
+    @admin.display(description="event id")
+    def short_id(self, event: WebhookEvent) -> str:
+        return Truncator(event.external_id).chars(18)
 
     @admin.display(description="problem")
-    def short_problem(self, event: WebhookEvent) -> str:
-        return Truncator(event.problem).chars(80)
+    def short_problem(self, event: WebhookEvent) -> SafeString | str:
+        short = Truncator(event.problem).chars(60)
+        return format_html('<span class="li-problem">{}</span>', short) if short else ""
 
     def page_context(self, request: HttpRequest, row: WebhookEvent) -> dict[str, Any]:
         meaning, next_step = VERDICTS[row.state]
-        entries = HistoryEntry.objects.filter(event=row).select_related("purchase", "link__item").order_by("-id")
-        entries = entries.defer("purchase__state", "link__desired", "link__applied", "link__observed")
-        told = list(entries[:MOST_TOUCHED])
-        purchases = {entry.purchase_id: entry.purchase for entry in told}
         return {
             "meaning": meaning,
             "next_step": next_step,
+            "effects": effects_of(row),
+            "most_shown": MOST_SHOWN,
+            "headers": sorted((row.headers or {}).items()),
             "payload": readable_json(row.body),
             "fetched": readable_json(row.fetched) if row.fetched is not None else None,
-            "entries": told,
-            "purchases": [purchases[pk] for pk in sorted(purchases)],
-            "links": _links_touched(row, told),
-            "most_touched": MOST_TOUCHED,
         }
 
     # --- many at once ------------------------------------------------------------------------------------------------
 
     def has_bulk_replay_permission(self, request: HttpRequest) -> bool:
-        return bool(request.user.has_perm("licensing_integration.bulk_replay_webhookevent"))
+        return bool(request.user.has_perm(MAY_REPLAY_MANY))
 
     @admin.action(description="Replay…", permissions=["bulk_replay"])
     def replay_selected(self, request: HttpRequest, queryset: QuerySet[WebhookEvent]) -> HttpResponse | None:
-        """Ask first, with the number of events by verdict."""
-        ids = list(queryset.order_by("id").values_list("id", flat=True)[: MOST_REPLAYED + 1])
-        if len(ids) > MOST_REPLAYED:
-            self.message_user(
-                request, f"That is more than {MOST_REPLAYED} events; replay them in smaller lots.", messages.ERROR
-            )
+        """Ask first, with the number of events by verdict and what replaying them would change."""
+        ids = list(queryset.order_by("-id").values_list("id", flat=True)[: replays.MOST_EVENTS + 1])
+        if len(ids) > replays.MOST_EVENTS:
+            sentence = f"That is more than {replays.MOST_EVENTS} events; filter them, and replay them in smaller lots."
+            self.message_user(request, sentence, messages.ERROR)
             return None
-        return self._confirm_replay(request, ids)
+        return self._ask_about_replay(request, ids, form=ReasonForm())
 
-    def _confirm_replay(self, request: HttpRequest, ids: list[int]) -> HttpResponse:
-        chosen = WebhookEvent.objects.filter(pk__in=ids).order_by("state")
-        counts = chosen.values("state").annotate(number=Count("id"))
-        labels = dict(WebhookEvent._meta.get_field("state").flatchoices)
-        verdicts = [
-            {"label": labels[row["state"]], "number": row["number"], "is_skipped": row["state"] in _NOT_REPLAYED}
-            for row in counts
-        ]
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "title": "Replay webhook events",
-            "ids": ",".join(str(pk) for pk in ids),
-            "verdicts": verdicts,
-            "total": sum(verdict["number"] for verdict in verdicts if not verdict["is_skipped"]),
-            "post_url": reverse("admin:licensing_integration_webhookevent_replay_many"),
-            "list_url": reverse("admin:licensing_integration_webhookevent_changelist"),
-        }
-        return TemplateResponse(request, "admin/licensing_integration/replay_many.html", context)
-
-    def replay_many_view(self, request: HttpRequest) -> HttpResponse:
-        """Replay exactly the events whose confirmation page was shown, whatever arrived meanwhile."""
+    def bulk_replay_view(self, request: HttpRequest) -> HttpResponse:
+        """Begin to replay exactly the events whose confirmation page was shown, whatever arrived meanwhile."""
         if not (self.has_view_permission(request) and self.has_bulk_replay_permission(request)):
             raise PermissionDenied
-        back = HttpResponseRedirect(reverse("admin:licensing_integration_webhookevent_changelist"))
-        ids = [int(part) for part in request.POST.get("ids", "").split(",") if part.isascii() and part.isdigit()]
-        if request.method != "POST" or not 0 < len(ids) <= MOST_REPLAYED:
-            return back
-        chosen = WebhookEvent.objects.filter(pk__in=ids).exclude(state__in=_NOT_REPLAYED).defer("body", "fetched")
-        events = list(chosen)
-        number = interventions.replay_events([event.pk for event in events])
-        LogEntry.objects.log_actions(request.user.pk, events, CHANGE, "Replayed together with others")
-        self.message_user(request, f"{number} event{'' if number == 1 else 's'} set in motion.", messages.SUCCESS)
-        return back
+        ids, form = read_ids(request.POST.get("ids", "")), ReasonForm(request.POST)
+        if request.method != "POST" or not ids:
+            return HttpResponseRedirect(self.list_url())
+        if form.is_valid():
+            try:
+                replay = replays.start(ids, user_id=request.user.pk, reason=form.cleaned_data["reason"])
+            except ValueError as error:
+                form.add_error(None, str(error))
+            else:
+                return HttpResponseRedirect(reverse("admin:licensing_integration_bulkreplay_change", args=[replay.pk]))
+        return self._ask_about_replay(request, ids[: replays.MOST_EVENTS], form=form)
+
+    def _ask_about_replay(self, request: HttpRequest, ids: list[int], *, form: ReasonForm) -> HttpResponse:
+        context = {**self._context(request, None), **confirmation(ids, form=form)}
+        return TemplateResponse(request, "admin/licensing_integration/replay_many.html", context)
 
     def get_urls(self) -> list[URLPattern]:
-        view: Callable[..., HttpResponse] = self.admin_site.admin_view(self.replay_many_view)
-        own = [path("replay/", view, name="licensing_integration_webhookevent_replay_many")]
+        view: Callable[..., HttpResponse] = self.admin_site.admin_view(self.bulk_replay_view)
+        own = [path("bulk-replay/", view, name="licensing_integration_webhookevent_bulk_replay")]
         return [*own, *super().get_urls()]
-
-
-_NOT_REPLAYED = (EventState.RECEIVED, EventState.IGNORED)
-
-
-def _links_touched(event: WebhookEvent, entries: list[HistoryEntry]) -> list[LicenseLink]:
-    """The licenses the event's history entries speak of, and those whose plan it changed last."""
-    told = {entry.link.pk: entry.link for entry in entries if entry.link}
-    planned = LicenseLink.objects.filter(cause=event).select_related("item").order_by("id")
-    planned = planned.defer("desired", "applied", "observed")[:MOST_TOUCHED]
-    links = told | {link.pk: link for link in planned}
-    return [links[pk] for pk in sorted(links)]
 
 
 @admin.register(RejectedDelivery)
@@ -238,13 +240,13 @@ class RejectedDeliveryAdmin(ReadOnlyAdmin):
     page_template = "admin/licensing_integration/rejected_delivery.html"
     empty_sentence = "No delivery has been refused. When one is, it is counted here, and nothing else of it is kept."
 
-    @admin.display(description="last (UTC)")
+    @admin.display(description="last")
     def last(self, row: RejectedDelivery) -> SafeString:
-        return in_utc(row.last_at, seconds=True)
+        return moment(row.last_at, "seconds")
 
-    @admin.display(description="first (UTC)")
+    @admin.display(description="first")
     def first(self, row: RejectedDelivery) -> SafeString:
-        return in_utc(row.first_at, seconds=True)
+        return moment(row.first_at, "seconds")
 
     @admin.display(description="why")
     def why(self, row: RejectedDelivery) -> str:

@@ -3,187 +3,170 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import timedelta
 from typing import Any, ClassVar
 
-from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import URLPattern, path, reverse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect, JsonResponse
+from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from licensing_integration.admin import license_actions
 from licensing_integration.admin.attention import AttentionFilter
 from licensing_integration.admin.comparison import compare
-from licensing_integration.admin.history import entries_of_link
-from licensing_integration.admin.mixins import PageAction, ReadOnlyAdmin, ReasonForm, SearchMixin, in_utc
+from licensing_integration.admin.happened import HappenedFilter
+from licensing_integration.admin.history import entries_of_link, timeline
+from licensing_integration.admin.mixins import ReadOnlyAdmin, SearchMixin
 from licensing_integration.domain.outcomes import LicenseState, SyncState
-from licensing_integration.exceptions import ConfigurationProblem
+from licensing_integration.exceptions import ConfigurationProblem, RemoteError
 from licensing_integration.models import LicenseLink
-from licensing_integration.services import interventions, search
+from licensing_integration.services import explain, interventions, resend, search
+from licensing_integration.services.attention import LICENSE_CONCERNS
 from licensing_integration.services.connections import backend_of
+from licensing_integration.services.refresh import Answer, ask_server
+from licensing_integration.templatetags.console import moment, state, tag
 
 _MAY_REVEAL = "licensing_integration.reveal_key_licenselink"
-_IN_STEP: Mapping[str, str] = {
-    SyncState.PENDING: "No, a worker is about to change it",
-    SyncState.SETTLED: "Yes",
-    SyncState.ATTENTION: "No, it was stopped and waits for a person",
+_MAY_REFRESH = "licensing_integration.resync_licenselink"
+_IN_STEP: Mapping[str, tuple[str, str]] = {
+    SyncState.PENDING: ("a worker is about to change it", "info"),
+    SyncState.SETTLED: ("as wanted", "success"),
+    SyncState.ATTENTION: ("stopped, waits for a person", "danger"),
 }
-_MAY_OVERRIDE = "licensing_integration.override_licenselink"
+_CHANGED_BY_HAND = ("different on the server", "warning")
+_ADVICE = {concern.slug: concern.advice for concern in LICENSE_CONCERNS}
+_NOT_STORED = {"Cache-Control": "no-store"}
 
 
-def _moment_field(label: str, *, is_required: bool, help_text: str) -> forms.DateTimeField:
-    return forms.DateTimeField(
-        label=label,
-        required=is_required,
-        help_text=help_text,
-        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
-    )
+class OverrideFilter(admin.SimpleListFilter):
+    """Licenses that staff have decided about, soonest to end or not."""
 
+    title = "override"
+    parameter_name = "override"
 
-class OverrideForm(ReasonForm):
-    """A staff decision: what it sets, and until when."""
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]) -> list[tuple[str, str]]:
+        return [("any", "Set"), ("week", "Ends within a week")]
 
-    _KEPT = ("", "As the plan says")
-    state = forms.ChoiceField(
-        required=False,
-        choices=[_KEPT, *((s.value, s.value.capitalize()) for s in LicenseState if s is not LicenseState.ABSENT)],
-    )
-    expires_at = _moment_field(
-        "Expires (UTC)", is_required=False, help_text="When the license shall expire. Empty: as the plan says."
-    )
-    until = _moment_field(
-        "Override until (UTC)",
-        is_required=True,
-        help_text="From then on the plan wins again, and what the store said meanwhile is applied.",
-    )
-    field_order = ("state", "expires_at", "until", "reason")
-
-
-def _resync(link: LicenseLink, user_id: int, values: Mapping[str, Any]) -> str:
-    interventions.resync_link(link.pk, user_id=user_id, reason=values["reason"])
-    return "The license is compared with its server and corrected; this takes a moment."
-
-
-def _override(link: LicenseLink, user_id: int, values: Mapping[str, Any]) -> str:
-    until: datetime = values["until"]
-    interventions.override_link(
-        link.pk,
-        user_id=user_id,
-        reason=values["reason"],
-        until=until,
-        state=LicenseState(values["state"]) if values["state"] else None,
-        expires_at=values["expires_at"],
-    )
-    return "The override is set; the license follows in a moment."
-
-
-def _end_override(link: LicenseLink, user_id: int, values: Mapping[str, Any]) -> str:
-    interventions.end_override(link.pk, user_id=user_id, reason=values["reason"])
-    return "The override has ended; the license follows the plan in a moment."
-
-
-def _issue_again(link: LicenseLink, user_id: int, values: Mapping[str, Any]) -> str:
-    interventions.issue_again(link.pk, user_id=user_id, reason=values["reason"])
-    return "A license is issued in a moment, unless one is found on the server after all."
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        now = timezone.now()
+        match self.value():
+            case "any":
+                return queryset.filter(override_until__gt=now)
+            case "week":
+                return queryset.filter(override_until__gt=now, override_until__lte=now + timedelta(days=7))
+            case _:
+                return queryset
 
 
 @admin.register(LicenseLink)
 class LicenseLinkAdmin(SearchMixin, ReadOnlyAdmin):
-    list_display = ("key_ending", "customer", "product", "state", "expires", "sync_state", "trouble")  # fmt: skip
-    list_filter = (AttentionFilter, "state", "sync_state")
+    list_display = ("key_ending", "customer", "product", "license_state", "expires", "in_step", "trouble")
+    list_filter = (AttentionFilter, "state", "sync_state", OverrideFilter, HappenedFilter)
     ordering = ("-id",)
     sortable_by = ()
     found = search.links_of
     page_template = "admin/licensing_integration/license.html"
+    many_permission = "licensing_integration.act_on_many_licenselink"
     empty_sentence = "No licenses yet. Each unit of a paid purchase whose product is mapped gets one."
     page_actions: ClassVar = (
-        PageAction(
-            name="resync",
-            label="Resync",
-            permission="licensing_integration.resync_licenselink",
-            explanation="The license server is asked for the license as it is now, and every field is made to match "
-            "the plan, also those somebody changed there by hand.",
-            run=_resync,
-        ),
-        PageAction(
-            name="override",
-            label="Override",
-            permission=_MAY_OVERRIDE,
-            explanation="Your decision wins over the plan until the date you give. An override that is set already is "
-            "replaced.",
-            form=OverrideForm,
-            run=_override,
-        ),
-        PageAction(
-            name="end-override",
-            label="End override",
-            permission=_MAY_OVERRIDE,
-            explanation="The plan wins again, now.",
-            run=_end_override,
-            why_not=lambda link: "" if link.override_until else "The license is not overridden.",
-        ),
-        PageAction(
-            name="issue-again",
-            label="Issue again",
-            permission="licensing_integration.issue_again_licenselink",
-            explanation="The license that was deleted on the license server is forgotten and a new one is issued. The "
-            "customer gets a new key.",
-            run=_issue_again,
-            why_not=interventions.why_not_issue_again,
-        ),
+        license_actions.RESYNC,
+        license_actions.OVERRIDE,
+        license_actions.END_OVERRIDE,
+        license_actions.RESEND,
+        license_actions.ISSUE_AGAIN,
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[LicenseLink]:
-        rows = super().get_queryset(request).select_related("item", "purchase")
+        rows: QuerySet[LicenseLink] = super().get_queryset(request).select_related("item", "purchase")
         return rows.defer("desired", "applied", "observed", "item__attributes", "item__terms", "purchase__state")
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> LicenseLink | None:
+        """With everything its page shows, in one query."""
+        if not (object_id.isascii() and object_id.isdigit()):
+            return None
+        rows = LicenseLink.objects.select_related("item", "purchase", "override_by", "cause")
+        heavy = ("cause__body", "cause__fetched", "cause__headers", "purchase__state")
+        return rows.defer(*heavy).filter(pk=object_id).first()
 
     @admin.display(description="key")
     def key_ending(self, link: LicenseLink) -> SafeString:
-        return format_html('<span class="nowrap">{}</span>', link.masked_key or "none yet")
+        return format_html('<span class="li-nowrap">{}</span>', link.masked_key or "none yet")
 
     @admin.display(description="product")
     def product(self, link: LicenseLink) -> str:
-        return link.item.display or link.item.product
+        return link.item.display or link.item.product or "an unnamed product"
 
-    @admin.display(description="expires (UTC)")
-    def expires(self, link: LicenseLink) -> SafeString:
-        return in_utc(link.expires_at)
+    @admin.display(description="state")
+    def license_state(self, link: LicenseLink) -> SafeString:
+        return state(link.state, link.get_state_display())
+
+    @admin.display(description="expires")
+    def expires(self, link: LicenseLink) -> str:
+        is_endless = link.expires_at is None and link.state == LicenseState.ACTIVE
+        return "never" if is_endless else moment(link.expires_at)
+
+    @admin.display(description="in step")
+    def in_step(self, link: LicenseLink) -> SafeString:
+        return state(link.sync_state, link.get_sync_state_display())
 
     @admin.display(description="customer", empty_value="unknown")
     def customer(self, link: LicenseLink) -> str:
         return link.purchase.customer_email
 
-    @admin.display(description="failure", empty_value="")
+    @admin.display(description="trouble", empty_value="")
     def trouble(self, link: LicenseLink) -> str:
         return link.get_failure_mode_display() or ("Question" if link.question else "")
 
     def row_title(self, row: LicenseLink) -> str:
-        return f"License {row.masked_key or 'without a key'} of {row.item.display or row.item.product}"
+        return f"License {row.masked_key or 'without a key'} of {self.product(row)}"
+
+    # --- its page ----------------------------------------------------------------------------------------------------
 
     def page_context(self, request: HttpRequest, row: LicenseLink) -> dict[str, Any]:
+        comparison = compare(row)
+        differences = [line.label for line in comparison if line.is_different]
+        is_changed = bool(differences) and row.sync_state == SyncState.SETTLED
+        has_override = row.override_until is not None and row.override_until > timezone.now()
+        may_resend = license_actions.RESEND.is_permitted(request)
         return {
-            "in_step": _IN_STEP[row.sync_state],
-            "comparison": compare(row),
-            "entries": list(entries_of_link(row)),
+            "product": self.product(row),
+            "in_step": tag(*(_CHANGED_BY_HAND if is_changed else _IN_STEP[row.sync_state])),
+            "wanted_state": explain.state_wanted_instead(row),
+            "since": explain.state_since(row),
+            "advice": _ADVICE.get(row.failure_mode, ""),
+            "comparison": comparison,
+            "differences": differences if is_changed else [],
+            "timeline": timeline(request, entries_of_link(row)),
+            "explanation": explain.explain(row),
             "dashboard_url": _dashboard_url(row),
-            "has_override": row.override_until is not None and row.override_until > timezone.now(),
+            "has_override": has_override,
             "may_reveal": bool(row.key) and request.user.has_perm(_MAY_REVEAL),
-            "reveal_url": reverse("admin:licensing_integration_licenselink_reveal", args=[row.pk]),
+            "reveal_url": self.action_url("reveal", row),
+            "copy_url": self.action_url("copy", row),
+            "refresh_url": self.action_url("refresh", row) if request.user.has_perm(_MAY_REFRESH) else "",
+            "why_not_resend": resend.why_not_resend(row) if may_resend and row.key else "",
         }
+
+    def get_urls(self) -> list[URLPattern]:
+        views = {"reveal": self.reveal_view, "copy": self.copy_view, "refresh": self.refresh_view}
+        own = [
+            path(f"<int:object_id>/{name}/", self.admin_site.admin_view(view), name=self._url_name(name))
+            for name, view in views.items()
+        ]
+        return [*own, *super().get_urls()]
 
     # --- the whole key -----------------------------------------------------------------------------------------------
 
     def reveal_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """The page once more, with the whole key on it. Not by redirect: a key has no place in a cookie or session."""
-        if not (self.has_view_permission(request) and request.user.has_perm(_MAY_REVEAL)):
-            raise PermissionDenied
+        self._require_permission(request, _MAY_REVEAL)
         row = self.get_object(request, str(object_id))
         if row is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, str(object_id))
+            return self._not_found(request, object_id)
         if request.method != "POST":
             return HttpResponseRedirect(self.row_url(row))
         key = interventions.reveal_key(row.pk, user_id=request.user.pk)
@@ -191,10 +174,54 @@ class LicenseLinkAdmin(SearchMixin, ReadOnlyAdmin):
         response["Cache-Control"] = "no-store"
         return response
 
-    def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.reveal_view)
-        name = "licensing_integration_licenselink_reveal"
-        return [path("<int:object_id>/reveal/", view, name=name), *super().get_urls()]
+    def copy_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        """The whole key as JSON, for the page's script, which puts it on the clipboard."""
+        self._require_permission(request, _MAY_REVEAL)
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        if not LicenseLink.objects.filter(pk=object_id).exclude(key="").exists():
+            return JsonResponse({"error": "There is no key."}, status=404, headers=_NOT_STORED)
+        key = interventions.copy_key(object_id, user_id=request.user.pk)
+        return JsonResponse({"key": key}, headers=_NOT_STORED)
+
+    # --- asking the license server -----------------------------------------------------------------------------------
+
+    def refresh_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        """Ask the license server now, and show its answer beside what is wanted."""
+        self._require_permission(request, _MAY_REFRESH)
+        row = self.get_object(request, str(object_id))
+        if row is None:
+            return self._not_found(request, object_id)
+        if request.method != "POST":
+            return HttpResponseRedirect(self.row_url(row))
+        try:
+            answer = ask_server(row.pk, user_id=request.user.pk)
+        except (ValueError, RemoteError, ConfigurationProblem) as error:
+            self.message_user(request, str(error), messages.ERROR)
+            return HttpResponseRedirect(self.row_url(row))
+        self.message_user(request, _about(answer, row), messages.SUCCESS if answer.snapshot else messages.WARNING)
+        if answer.is_kept or answer.snapshot is None:
+            return HttpResponseRedirect(self.row_url(row))
+        return self.page(request, row, {"comparison": compare(row, answer.snapshot), "answered_at": answer.at})
+
+    def _not_found(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        answer: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, str(object_id))
+        return answer
+
+    def _require_permission(self, request: HttpRequest, permission: str) -> None:
+        if not (self.has_view_permission(request) and request.user.has_perm(permission)):
+            raise PermissionDenied
+
+
+def _about(answer: Answer, link: LicenseLink) -> str:
+    if answer.snapshot is None:
+        return (
+            f"{link.server} has no such license any more: somebody deleted it there. 'Resync' notes that; then 'Issue "
+            "again' makes a new one."
+        )
+    news = "with something new" if answer.is_news else "with nothing new"
+    kept = "" if answer.is_kept else " A worker has the license at the moment, so the answer is shown but not kept."
+    return f"{link.server} has just answered, {news}.{kept}"
 
 
 def _dashboard_url(link: LicenseLink) -> str:

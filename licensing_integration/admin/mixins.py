@@ -1,91 +1,51 @@
-"""What the admin's pages share: read-only rows, capped counts, and actions that ask before they act."""
+"""What the console's lists and pages share: read-only rows, capped counts, and actions that ask before they act."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
-from django.core.paginator import Paginator
+from django.core.paginator import Page, Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.functional import cached_property
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin
 
+from licensing_integration.admin.actions import MOST_AT_ONCE, Choice, PageAction, run_each
 from licensing_integration.services import search
 
 # Lists count no further: beyond this, people search and filter.
-MOST_COUNTED = 10_000
+MOST_COUNTED = 2_000
 
 
 class CappedPaginator(Paginator):
     """Counts at most ``MOST_COUNTED`` rows, newest first, so that a list of millions opens as fast as an empty one."""
 
+    template_name = "admin/licensing_integration/pagination.html"
+
     @cached_property
     def count(self) -> int:
-        return self.object_list[:MOST_COUNTED].count()
+        return self.object_list.values("pk")[:MOST_COUNTED].count()
+
+    def page(self, number: int | str) -> Page:
+        """The ids first: else what belongs to the rows of all pages before would be fetched, to be thrown away."""
+        number = self.validate_number(number)
+        first = (number - 1) * self.per_page
+        ids = list(self.object_list.values_list("pk", flat=True)[first : first + self.per_page])
+        return self._get_page(self.object_list.filter(pk__in=ids), number, self)
 
     @property
     def is_capped(self) -> bool:
         return self.count >= MOST_COUNTED
 
 
-class ReasonForm(forms.Form):
-    """The one thing every intervention needs."""
-
-    reason = forms.CharField(
-        max_length=500,
-        widget=forms.Textarea(attrs={"rows": 3, "cols": 60}),
-        help_text="Kept in the history. The customer or a colleague will ask for it.",
-    )
-
-
-class NoForm(forms.Form):
-    """For actions that only ask whether they should go on."""
-
-
-def in_utc(moment: datetime | None, *, seconds: bool = False) -> SafeString:
-    """A moment for a narrow column; every time in the admin is UTC."""
-    if moment is None:
-        return SafeString("")
-    text = moment.strftime("%Y-%m-%d %H:%M:%S" if seconds else "%Y-%m-%d %H:%M")
-    return format_html('<span class="nowrap">{}</span>', text)
-
-
-def _always(_row: Any) -> str:
-    return ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PageAction:
-    """A button on a row's page that leads to a confirmation page with a form.
-
-    ``name`` is part of the address. ``permission``: what the user needs, with the app label. ``run`` gets the row, the
-    user's id and the form's values, does its work through a service and returns the sentence to show; a ``ValueError``
-    is shown as an error of the form. ``why_not``: why the row has no such button now, or empty.
-    """
-
-    name: str
-    label: str
-    permission: str
-    explanation: str
-    run: Callable[[Any, int, Mapping[str, Any]], str]
-    form: type[forms.Form] = ReasonForm
-    why_not: Callable[[Any], str] = _always
-
-    def is_permitted(self, request: HttpRequest) -> bool:
-        return bool(request.user.has_perm(self.permission))
-
-
-class SearchMixin(admin.ModelAdmin):
+class SearchMixin(ModelAdmin):
     """The search box finds by exact ids on indexed columns, see ``services.search``."""
 
     search_fields: ClassVar = ("pk",)  # only makes the box appear
@@ -103,8 +63,144 @@ class SearchMixin(admin.ModelAdmin):
         return queryset.filter(pk__in=type(self).found(search.find(search_term))), False
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):
-    """Rows nobody adds, edits or deletes here, not even superusers. Each has a page with action buttons."""
+class ActingAdmin(ModelAdmin):
+    """Actions on the rows' pages and in the list, each with a page that says what it will do before it does it."""
+
+    page_actions: ClassVar[tuple[PageAction, ...]] = ()
+    # What the user needs, beside the action's own permission, to act on several rows at once.
+    many_permission = ""
+
+    def get_urls(self) -> list[URLPattern]:
+        one, many = self.admin_site.admin_view(self.action_view), self.admin_site.admin_view(self.many_view)
+        own = []
+        for action in self.page_actions:
+            extra = {"action": action}
+            own.append(path(f"<int:object_id>/{action.name}/", one, extra, name=self._url_name(action.name)))
+            own.append(path(f"many/{action.name}/", many, extra, name=self._url_name(f"{action.name}_many")))
+        return [*own, *super().get_urls()]
+
+    def buttons(self, request: HttpRequest, row: Model) -> list[dict[str, Any]]:
+        """What this user may do to the row now."""
+        return [
+            {"label": action.label, "url": self.action_url(action.name, row), "is_danger": action.is_danger}
+            for action in self.page_actions
+            if action.is_permitted(request) and not action.why_not(row)
+        ]
+
+    def row_title(self, row: Any) -> str:
+        """What the row is called on its own pages."""
+        return str(row)
+
+    def action_url(self, name: str, row: Model) -> str:
+        return reverse(f"{self.admin_site.name}:{self._url_name(name)}", args=[row.pk])
+
+    def row_url(self, row: Model) -> str:
+        return reverse(f"{self.admin_site.name}:{self._url_name('change')}", args=[row.pk])
+
+    def list_url(self) -> str:
+        return reverse(f"{self.admin_site.name}:{self._url_name('changelist')}")
+
+    def _context(self, request: HttpRequest, row: Model | None) -> dict[str, Any]:
+        context = {**self.admin_site.each_context(request), "opts": self.opts, "row": row, "list_url": self.list_url()}
+        return context if row is None else {**context, "title": self.row_title(row), "row_url": self.row_url(row)}
+
+    def _url_name(self, what: str) -> str:
+        return f"{self.opts.app_label}_{self.opts.model_name}_{what}"
+
+    # --- actions -----------------------------------------------------------------------------------------------------
+
+    def action_view(self, request: HttpRequest, object_id: int, action: PageAction) -> HttpResponse:
+        """The confirmation page of an action on one row, and the action itself."""
+        self._require(request, action)
+        row = self.get_object(request, str(object_id))
+        if row is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, str(object_id))
+        return self._act(request, action, [row], is_sent=request.method == "POST", back=self.row_url(row))
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """The list's actions: those of the rows' pages, for whoever may act on several rows at once."""
+        actions = super().get_actions(request)
+        if self._may_act_on_many(request):
+            offered = [action for action in self.page_actions if action.is_bulk and action.is_permitted(request)]
+            actions |= {
+                action.name: (_asking_about_many(action), action.name, f"{action.label}…") for action in offered
+            }
+        return actions
+
+    def many_view(self, request: HttpRequest, action: PageAction) -> HttpResponse:
+        """Do it to exactly the rows whose confirmation page was shown, whatever the list holds by now."""
+        self._require(request, action)
+        if not (action.is_bulk and self._may_act_on_many(request)):
+            raise PermissionDenied
+        ids = [int(part) for part in request.POST.get("ids", "").split(",") if part.isascii() and part.isdigit()]
+        if request.method != "POST" or not 0 < len(ids) <= MOST_AT_ONCE:
+            return HttpResponseRedirect(self.list_url())
+        rows = list(self.get_queryset(request).filter(pk__in=ids).order_by("pk"))
+        return self._act(request, action, rows, is_sent=True, back=self.list_url())
+
+    def ask_about_many(self, request: HttpRequest, action: PageAction, rows: QuerySet[Any]) -> HttpResponse | None:
+        """The confirmation page for rows chosen in the list."""
+        chosen = list(rows.order_by("pk")[: MOST_AT_ONCE + 1])
+        if len(chosen) > MOST_AT_ONCE:
+            self.message_user(
+                request, f"That is more than {MOST_AT_ONCE} rows; take them in smaller lots.", messages.ERROR
+            )
+            return None
+        return self._act(request, action, chosen, is_sent=False, back=self.list_url())
+
+    def _act(
+        self, request: HttpRequest, action: PageAction, rows: Sequence[Any], *, is_sent: bool, back: str
+    ) -> HttpResponse:
+        choice = Choice.of(action, rows)
+        if not choice.rows:
+            for refusal in dict.fromkeys(refusal for _, refusal in choice.left_out):
+                self.message_user(request, refusal, messages.WARNING)
+            return HttpResponseRedirect(back)
+        form = action.form(request.POST if is_sent else None, initial=dict(action.initial(choice.rows)))
+        is_only_asking = action.is_foreseeable and "foresee" in request.POST
+        if form.is_valid() and not is_only_asking:
+            sentences = run_each(action, choice.rows, user_id=request.user.pk, form=form)
+            for sentence in sentences:
+                self.message_user(request, sentence, messages.SUCCESS)
+            if sentences:
+                return HttpResponseRedirect(back)
+        return TemplateResponse(
+            request,
+            "admin/licensing_integration/confirm.html",
+            self._confirm_context(request, action, choice, form=form, is_one=back != self.list_url()),
+        )
+
+    def _confirm_context(
+        self, request: HttpRequest, action: PageAction, choice: Choice, *, form: forms.Form, is_one: bool
+    ) -> dict[str, Any]:
+        row = choice.rows[0]
+        return {
+            **self._context(request, row if is_one else None),
+            "title": action.label,
+            "action": action,
+            "choice": choice,
+            "preview": _preview(action, choice.rows, form),
+            "form": form,
+            "post_url": self.action_url(action.name, row)
+            if is_one
+            else reverse(f"{self.admin_site.name}:{self._url_name(f'{action.name}_many')}"),
+            "ids": ",".join(str(one.pk) for one in (*choice.rows, *(row for row, _ in choice.left_out))),
+            "back_url": self.row_url(row) if is_one else self.list_url(),
+            "row_title": self.row_title(row) if is_one else "",
+            "titles": [] if is_one else [self.row_title(one) for one in choice.rows],
+        }
+
+    def _require(self, request: HttpRequest, action: PageAction) -> None:
+        if not (self.has_view_permission(request) and action.is_permitted(request)):
+            raise PermissionDenied
+
+    def _may_act_on_many(self, request: HttpRequest) -> bool:
+        return bool(self.many_permission) and bool(request.user.has_perm(self.many_permission))
+
+
+class ReadOnlyAdmin(ActingAdmin):
+    """Rows nobody adds, edits or deletes here, not even superusers. Each has a page with action buttons, and the list
+    has the same actions for several rows."""
 
     list_per_page = 50
     show_full_result_count = False
@@ -112,7 +208,6 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     paginator = CappedPaginator
     actions: ClassVar = ()
     page_template: str
-    page_actions: ClassVar[tuple[PageAction, ...]] = ()
     empty_sentence = ""
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
@@ -129,13 +224,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
 
-    def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.action_view)
-        own = [
-            path(f"<int:object_id>/{action.name}/", view, {"action": action}, name=self._url_name(action.name))
-            for action in self.page_actions
-        ]
-        return [*own, *super().get_urls()]
+    # --- the page of a row -------------------------------------------------------------------------------------------
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -154,11 +243,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):
         """The page of one row, with the buttons this user may press."""
         context = {
             **self._context(request, row),
-            "buttons": [
-                {"label": action.label, "url": self.action_url(action.name, row)}
-                for action in self.page_actions
-                if action.is_permitted(request) and not action.why_not(row)
-            ],
+            "buttons": self.buttons(request, row),
             **self.page_context(request, row),
             **(extra_context or {}),
         }
@@ -168,46 +253,15 @@ class ReadOnlyAdmin(admin.ModelAdmin):
         """What the page's template shows beside the row."""
         return {}
 
-    def row_title(self, row: Any) -> str:
-        """What the row is called on its own pages."""
-        return str(row)
 
-    def action_view(self, request: HttpRequest, object_id: int, action: PageAction) -> HttpResponse:
-        """The confirmation page of an action, and the action itself."""
-        if not (self.has_view_permission(request) and action.is_permitted(request)):
-            raise PermissionDenied
-        row = self.get_object(request, str(object_id))
-        if row is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, str(object_id))
-        refusal = action.why_not(row)
-        if refusal:
-            self.message_user(request, refusal, messages.WARNING)
-            return HttpResponseRedirect(self.row_url(row))
-        form = action.form(request.POST if request.method == "POST" else None)
-        if form.is_valid() and self._has_run(request, row, action, form):
-            return HttpResponseRedirect(self.row_url(row))
-        context = {**self._context(request, row), "title": action.label, "action": action, "form": form}
-        context |= {"row_url": self.row_url(row), "row_title": self.row_title(row)}
-        return TemplateResponse(request, "admin/licensing_integration/confirm.html", context)
+def _asking_about_many(action: PageAction) -> Callable[..., HttpResponse | None]:
+    def _ask(model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        return model_admin.ask_about_many(request, action, queryset)
 
-    def _has_run(self, request: HttpRequest, row: Model, action: PageAction, form: forms.Form) -> bool:
-        try:
-            sentence = action.run(row, request.user.pk, form.cleaned_data)
-        except ValueError as error:
-            form.add_error(None, str(error))
-            return False
-        self.log_change(request, row, f"{action.label}: {form.cleaned_data.get('reason') or 'no reason asked for'}")
-        self.message_user(request, sentence, messages.SUCCESS)
-        return True
+    return _ask
 
-    def action_url(self, name: str, row: Model) -> str:
-        return reverse(f"{self.admin_site.name}:{self._url_name(name)}", args=[row.pk])
 
-    def row_url(self, row: Model) -> str:
-        return reverse(f"{self.admin_site.name}:{self._url_name('change')}", args=[row.pk])
-
-    def _context(self, request: HttpRequest, row: Model) -> dict[str, Any]:
-        return {**self.admin_site.each_context(request), "opts": self.opts, "row": row, "title": self.row_title(row)}
-
-    def _url_name(self, what: str) -> str:
-        return f"{self.opts.app_label}_{self.opts.model_name}_{what}"
+def _preview(action: PageAction, rows: Sequence[Any], form: forms.Form) -> Sequence[str]:
+    if action.foresee is None or not form.is_bound or not form.is_valid():
+        return action.preview(rows)
+    return action.foresee(rows, form.cleaned_data)

@@ -2,115 +2,108 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from licensing_integration.admin import purchase_actions
 from licensing_integration.admin.attention import AttentionFilter
-from licensing_integration.admin.history import entries_of_purchase
+from licensing_integration.admin.history import entries_of_purchase, timeline
 from licensing_integration.admin.inbox import StoreFilter
-from licensing_integration.admin.mixins import PageAction, ReadOnlyAdmin, SearchMixin, in_utc
-from licensing_integration.models import Purchase, PurchaseItem
-from licensing_integration.services import interventions, search
+from licensing_integration.admin.mixins import ReadOnlyAdmin, SearchMixin
+from licensing_integration.models import LicenseLink, Purchase, PurchaseItem
+from licensing_integration.services import resend, search
 from licensing_integration.services.purchases import load_state
+from licensing_integration.templatetags.console import moment, state, tag
 
 MOST_LINKS = 100
-MOST_ENTRIES = 500
-
-
-def _plan_again(purchase: Purchase, user_id: int, values: Mapping[str, Any]) -> str:
-    interventions.plan_again(purchase.pk, user_id=user_id, reason=values["reason"])
-    return "The purchase is planned again; this takes a moment."
-
-
-def _close_disputes(purchase: Purchase, user_id: int, values: Mapping[str, Any]) -> str:
-    interventions.close_disputes(purchase.pk, user_id=user_id, reason=values["reason"])
-    return "The disputes are closed; the licenses follow in a moment."
-
-
-def _acknowledge(purchase: Purchase, user_id: int, values: Mapping[str, Any]) -> str:
-    interventions.acknowledge_purchase(purchase.pk, user_id=user_id, reason=values["reason"])
-    return "The purchase is off the attention list."
+_LONGEST_NAME = 40  # a store's ids may be much longer; they stand whole on the purchase's page
 
 
 @admin.register(Purchase)
 class PurchaseAdmin(SearchMixin, ReadOnlyAdmin):
     list_display = (
-        "__str__", "customer_email", "products", "status", "paid_until", "store", "first_seen", "waits_for",
+        "name", "customer_email", "products", "purchase_status", "waits_for", "paid_until", "store", "first_seen",
     )  # fmt: skip
     list_filter = (AttentionFilter, "status", StoreFilter, "is_live")
     ordering = ("-id",)
     sortable_by = ()
     found = search.purchases_of
     page_template = "admin/licensing_integration/purchase.html"
+    many_permission = "licensing_integration.act_on_many_purchase"
     empty_sentence = "No purchases yet. The first order or subscription event of a store makes one."
     page_actions: ClassVar = (
-        PageAction(
-            name="plan",
-            label="Plan again",
-            permission="licensing_integration.plan_purchase",
-            explanation="What its licenses should look like is worked out anew, from what is known of the purchase and "
-            "from today's mappings. What is right already is left alone.",
-            run=_plan_again,
-        ),
-        PageAction(
-            name="acknowledge",
-            label="Acknowledge",
-            permission="licensing_integration.acknowledge_purchase",
-            explanation="The note for a person is taken off the purchase. Nothing else changes.",
-            run=_acknowledge,
-            why_not=lambda purchase: "" if purchase.attention else "There is no note to acknowledge.",
-        ),
-        PageAction(
-            name="close-disputes",
-            label="Close disputes",
-            permission="licensing_integration.close_disputes_purchase",
-            explanation="The disputes count as won, and licenses that were suspended because of them are reinstated. "
-            "The store sends no event for that.",
-            run=_close_disputes,
-            why_not=lambda purchase: (
-                "" if load_state(purchase).has_open_dispute else "The purchase has no open dispute."
-            ),
-        ),
+        purchase_actions.PLAN,
+        purchase_actions.ACKNOWLEDGE,
+        purchase_actions.CLOSE_DISPUTES,
+        purchase_actions.RESEND,
+        purchase_actions.ERASE,
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Purchase]:
         waiting = PurchaseItem.objects.filter(purchase=OuterRef("pk")).exclude(problem="")
-        rows = super().get_queryset(request).defer("state")
+        rows: QuerySet[Purchase] = super().get_queryset(request).defer("state")
         return rows.annotate(is_waiting=Exists(waiting)).prefetch_related("items")
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Purchase | None:
+        """With everything its page shows, in one query."""
+        if not (object_id.isascii() and object_id.isdigit()):
+            return None
+        return Purchase.objects.filter(pk=object_id).first()
+
+    @admin.display(description="purchase")
+    def name(self, purchase: Purchase) -> SafeString:
+        test = "" if purchase.is_live else format_html(" {}", tag("test", "warning"))
+        text = str(purchase)
+        shown = text if len(text) <= _LONGEST_NAME else f"{text[: _LONGEST_NAME - 8]}…{text[-7:]}"
+        return format_html('<span title="{}">{}</span>{}', text, shown, test)
 
     @admin.display(description="products", empty_value="not known yet")
     def products(self, purchase: Purchase) -> str | None:
-        return ", ".join(str(item) for item in purchase.items.all()) or None
+        named = (f"{item.quantity} × {item.display or item.product or 'unnamed'}" for item in purchase.items.all())
+        return ", ".join(named) or None
 
-    @admin.display(description="paid through (UTC)")
+    @admin.display(description="status")
+    def purchase_status(self, purchase: Purchase) -> SafeString:
+        return state(purchase.status, purchase.get_status_display())
+
+    @admin.display(description="paid through")
     def paid_until(self, purchase: Purchase) -> SafeString:
-        return in_utc(purchase.paid_through)
+        return moment(purchase.paid_through)
 
-    @admin.display(description="first seen (UTC)")
+    @admin.display(description="first seen")
     def first_seen(self, purchase: Purchase) -> SafeString:
-        return in_utc(purchase.first_seen_at)
+        return moment(purchase.first_seen_at)
 
     @admin.display(description="needs attention", empty_value="")
     def waits_for(self, purchase: Any) -> str:
         reasons = [purchase.attention] if purchase.attention else []
         return " ".join([*reasons, "An item waits for a product mapping."] if purchase.is_waiting else reasons)
 
+    # --- its page ----------------------------------------------------------------------------------------------------
+
     def page_context(self, request: HttpRequest, row: Purchase) -> dict[str, Any]:
-        state = load_state(row)
-        links = row.links.select_related("item").defer("desired", "applied", "observed").order_by("item_id", "unit")
+        folded = load_state(row)
+        links = list(_links(row)[: MOST_LINKS + 1])
+        may_resend = purchase_actions.RESEND.is_permitted(request)
         return {
-            "state": state,
+            "state": folded,
             "items": list(row.items.select_related("mapping")),
-            "links": list(links[:MOST_LINKS]),
-            "link_total": row.links.count(),
+            "links": links[:MOST_LINKS],
+            "has_more_links": len(links) > MOST_LINKS,
+            "most_links": MOST_LINKS,
             "aliases": list(row.aliases.order_by("kind", "value")),
-            "returns": state.returns,
-            "disputes": state.disputes,
-            "entries": list(entries_of_purchase(row)[:MOST_ENTRIES]),
-            "most_entries": MOST_ENTRIES,
+            "returns": folded.returns,
+            "disputes": folded.disputes,
+            "timeline": timeline(request, entries_of_purchase(row)),
+            "why_not_resend": resend.why_not_resend(links[0]) if links and may_resend else "",
         }
+
+
+def _links(purchase: Purchase) -> QuerySet[LicenseLink]:
+    rows = purchase.links.select_related("item").defer("desired", "applied", "observed", "item__attributes")
+    return rows.defer("item__terms").order_by("item_id", "unit")

@@ -6,21 +6,19 @@ No authentication, so nothing is told that an outsider should not know.
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
 
 from django.core.cache import cache
 from django.db import Error as DatabaseFailure
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
-from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
-from procrastinate.contrib.django.models import ProcrastinateWorker
+
+from licensing_integration.services import workers
 
 logger = logging.getLogger(__name__)
 
-WORKER_SILENCE = timedelta(seconds=60)  # procrastinate's workers write a heartbeat every 10 seconds
 MIGRATED_KEY = "licensing_integration.migrated"
 OK = "ok"
 
@@ -68,7 +66,6 @@ def _migrations() -> str:
 
 
 def _worker() -> str:
-    since = timezone.now() - WORKER_SILENCE
-    if ProcrastinateWorker.objects.filter(last_heartbeat__gte=since).exists():
+    if workers.count_alive():
         return OK
     return "No worker has reported for a minute, events are stored but not worked on. Run: python manage.py worker"

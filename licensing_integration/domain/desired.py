@@ -37,6 +37,7 @@ class ItemContext:
     ``existing``: unit → its override, for the slots that exist already. ``is_adoptable``: licenses may exist that we
     did not make. ``vendor_metadata``: what the vendor's own integration would write on the license to find it again;
     ``metadata``: what else it would write. ``features``: codes of the features bought for the item's licenses.
+    ``is_license_needed``: ``False`` once nothing is to be made of the item any more, whose quantity is 0 then.
     """
 
     terms: Terms
@@ -47,6 +48,7 @@ class ItemContext:
     searched_metadata: Mapping[str, str] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
     features: tuple[str, ...] = ()
+    is_license_needed: bool = True
 
 
 def desired_license(
@@ -74,6 +76,7 @@ def desired_license(
         custom_fields=terms.custom_fields,
         is_customer_manager=terms.is_customer_manager,
         is_customer_user=terms.is_customer_user,
+        is_test=state.is_test,
         is_maintained=terms.is_maintained,
         maintenance_duration="" if terms.is_maintained is False else terms.maintenance_duration,
         maintenance_policy_id="" if terms.is_maintained is False else terms.maintenance_policy_id,

@@ -127,7 +127,13 @@ def _fold_order(state: PurchaseState, fact: OrderFact, event_id: str) -> Purchas
 def _fold_preparation(state: PurchaseState, fact: PreparationFact, event_id: str) -> PurchaseState:
     """Whatever tells of the order itself knows better, so nothing of what is known gives way."""
     state = _learn_customer(state, fact.customer, is_buyer=False, version=_version_of(fact, event_id))
-    told = Preparation(item=fact.item, reference=fact.reference, asked_at=fact.occurred_at)
+    told = Preparation(
+        item=fact.item,
+        reference=fact.reference,
+        asked_at=fact.occurred_at,
+        told_at=fact.occurred_at,
+        subscription_id=fact.subscription_id,
+    )
     if state.kind is PurchaseKind.ORDER:
         status = max(state.order_status, PurchaseStatus.PREPARED, key=_ORDER_RANK.__getitem__)
         state = replace(state, order_status=status, reference=state.reference or fact.reference)
@@ -135,15 +141,23 @@ def _fold_preparation(state: PurchaseState, fact: PreparationFact, event_id: str
 
 
 def with_preparation(state: PurchaseState, told: Preparation) -> PurchaseState:
-    """An order has one reference; a subscription may be bought by one order and get add-ons by others."""
-    product = told.item.product
-    line = product if state.kind is PurchaseKind.ORDER else f"{told.reference}:{product}"
+    """An order has one reference; a subscription may be bought by one order and get add-ons by others.
+
+    Another quantity is another line of the order, until the order tells: no key that was shown may depend on a second
+    request. The store asks again when the merchant has corrected what the fulfilment says, so the newest item counts.
+    """
+    name = f"{told.item.product}*{told.item.quantity}"
+    line = name if state.kind is PurchaseKind.ORDER else f"{told.reference}:{name}"
     told = replace(told, item=replace(told.item, line=line))
     known = state.prepared.get(line, told)
+    newest = max(known, told, key=lambda preparation: (preparation.told_at, repr(preparation.item)))
     merged = replace(
         known,
-        item=max(known.item, told.item, key=lambda item: (item.quantity, repr(item))),
+        item=newest.item,
+        told_at=newest.told_at,
         asked_at=min(known.asked_at, told.asked_at),
+        subscription_id=known.subscription_id or told.subscription_id,
+        line=known.line or told.line,
     )
     return replace(state, prepared={**state.prepared, line: merged})
 

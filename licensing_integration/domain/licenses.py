@@ -32,7 +32,8 @@ class DesiredLicense:
     server itself hands out the floating seats; ``maintenance_policy_id``: where the server keeps maintenance lengths;
     ``features``: codes of features bought, in order of their names; ``custom_fields``: name → value;
     ``is_customer_manager`` / ``is_customer_user``: the customer manages, or uses, the license; ``end_date_note``: the
-    day the subscription will end, to be noted on the license for people.
+    day the subscription will end, to be noted on the license for people; ``is_test``: made for a test purchase, which
+    counts when it is issued.
     """
 
     state: LicenseState
@@ -67,11 +68,13 @@ class DesiredLicense:
     is_customer_manager: bool | None = None
     is_customer_user: bool | None = None
     end_date_note: date | None = None
+    is_test: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class LicenseSnapshot:
-    """A license as its server reported it. Datetimes are aware, UTC."""
+    """A license as its server reported it. Datetimes are aware, UTC. ``ends_with_day``: the server knows only days, and
+    the license is valid through the whole of its last one (UTC)."""
 
     license_id: str
     key: str
@@ -92,14 +95,17 @@ class LicenseSnapshot:
     features: tuple[str, ...] = ()
     note: str = ""
     maintenance_policy_id: str = ""
+    ends_with_day: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServerProduct:
-    """A product on the license server."""
+    """A product on the license server. ``template_id``: the template its licenses are made by where nothing else is
+    said; empty where the server does not tell."""
 
     id: str
     name: str
+    template_id: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,6 +23,16 @@ FLOATING_USERS_FROM_QUANTITY: Final = "floating_users_from_quantity"
 FLOATING_CLOUD: Final = "floating_cloud"
 FEATURE_CODE: Final = "feature_code"
 MAX_CUSTOM_FIELD: Final = 256
+MAX_GRACE_HOURS: Final = 876_000  # a hundred years; a date further on may not exist
+
+# Where a license server keeps custom fields among its metadata, these entries are what a license is found again by.
+RESERVED_PREFIX: Final = "licensing_integration_"
+RESERVED_NAMES: Final = frozenset(
+    {
+        *("fastspring_order_id", "fastspring_subscription_id", "fastspring_driver"),
+        *("stripe_transaction_id", "stripe_subscription_id", "stripe_driver"),
+    }
+)
 
 _LARGEST: Final = 2**31 - 1
 _DIGITS: Final = re.compile(r"[0-9]{1,10}")
@@ -39,8 +49,8 @@ def parse_count(text: str) -> int:
 
 def parse_hours(text: str) -> int:
     """A whole number of hours; 0 is no grace."""
-    if not _DIGITS.fullmatch(text) or int(text) > _LARGEST:
-        raise InvalidTerm("it must be a whole number of hours, in digits.")
+    if not _DIGITS.fullmatch(text) or int(text) > MAX_GRACE_HOURS:
+        raise InvalidTerm(f"it must be a whole number of hours, in digits, of at most {MAX_GRACE_HOURS} (100 years).")
     return int(text)
 
 
@@ -60,10 +70,10 @@ def parse_license_type(text: str) -> LicenseType:
 
 
 def parse_duration(text: str) -> str:
-    """``N`` and d, w, m or y, in lower case."""
+    """``N`` without leading zeros and d, w, m or y, in lower case."""
     if not _DURATION.fullmatch(text.lower()):
         raise InvalidTerm("it must be a number above zero and d, w, m or y, such as 30d or 1y.")
-    return text.lower()
+    return text.lower().lstrip("0")
 
 
 def parse_code(text: str) -> str:
@@ -119,8 +129,18 @@ def asks_for_seats_by_quantity(given: StoreAttributes, *, has_floating_seats: bo
 
 
 def custom_fields(given: StoreAttributes) -> dict[str, str]:
-    """Name → value. Raises ``InvalidTerm`` for a name no license server accepts."""
+    """Name → value. Raises ``InvalidTerm`` for a name no license server accepts, and for one of ours."""
     for name in given.custom_fields:
         if len(name) > MAX_CUSTOM_FIELD or not name.isprintable():
             raise InvalidTerm(f"Store attribute custom_field_{name[:40]!r} must have a plain name.")
+        check_reserved(name, origin=f"store attribute custom_field_{name[:40]}")
     return dict(given.custom_fields)
+
+
+def check_reserved(name: str, *, origin: str) -> None:
+    """Raises ``InvalidTerm`` for the name of an entry that is written on licenses to find them again."""
+    if name.lower().startswith(RESERVED_PREFIX) or name.lower() in RESERVED_NAMES:
+        raise InvalidTerm(
+            f"The custom field {name[:40]} of the {origin} has the name of an entry that licenses are found by; give "
+            "it another name."
+        )

@@ -38,6 +38,23 @@ class LicenseState(StrEnum):
     ABSENT = "absent"  # deleted, or never to be made
 
 
+class ReplayState(StrEnum):
+    """How far a bulk replay has come."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    CANCELED = "canceled"
+
+
+class MailState(StrEnum):
+    """How far a mail with license keys has come."""
+
+    WAITING = "waiting"
+    SENT = "sent"
+    FAILED = "failed"
+
+
 class QuantityMode(StrEnum):
     """How a quantity above one becomes licenses."""
 

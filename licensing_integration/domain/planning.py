@@ -209,7 +209,7 @@ def _plan_slot(
     license_state, reason, question = standing.state, standing.reason, ""
     if unit > wanted:
         license_state = _END_STATES[context.policies.ended_action]
-        reason = f"The quantity is now {item.quantity}; this unit is no longer paid for."
+        reason = _why_superfluous(item, context, unit=unit)
     elif license_state is LicenseState.ACTIVE and _is_refunded(context.terms, item, unit, returned):
         license_state = _REFUND_STATES[context.policies.refund_action]
         reason = "It was refunded."
@@ -223,6 +223,14 @@ def _plan_slot(
         desired, question = overridden(desired, override), ""
         reason = f"Set by staff until {format_day(override.until)}."
     return SlotPlan(unit=unit, desired=desired, reason=reason, question=question)
+
+
+def _why_superfluous(item: ItemFact, context: ItemContext, *, unit: int) -> str:
+    if not context.is_license_needed:
+        return "The product needs no license of its own."
+    if unit <= item.quantity:
+        return "One license stands for all units."
+    return f"The quantity is now {item.quantity}; this unit is no longer paid for."
 
 
 def _is_refunded(terms: Terms, item: ItemFact, unit: int, returned: int) -> bool:

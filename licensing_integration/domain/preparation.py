@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
@@ -13,37 +14,40 @@ from licensing_integration.domain.purchases import MAIN_LINE, KnownOrder, Prepar
 
 def order_of(facts: Iterable[PurchaseFact]) -> Mapping[str, KnownOrder]:
     """The completed order that these facts are of, by its reference; empty if they are of something else."""
-    reference, order_id, products = "", "", set[str]()
+    reference, order_id = "", ""
+    products, beside = Counter[str](), set[str]()  # what stands beside one fact is mostly told by another, too
     for fact in facts:
         match fact:
             case OrderFact(status=PurchaseStatus.COMPLETED):
-                bought: tuple[ItemFact, ...] = (*fact.items, *fact.beside)
+                products.update(item.product for item in fact.items)
             case SubscriptionFact(customer_is_buyer=True):
-                bought = (*fact.add_ons, *fact.beside)
-                products |= {fact.snapshot.product} if fact.snapshot else set()
+                products.update(item.product for item in fact.add_ons)
+                products.update([fact.snapshot.product] if fact.snapshot else [])
             case _:
                 continue
         reference, order_id = fact.reference, fact.order_id
-        products |= {item.product for item in bought}
-    return {reference: KnownOrder(order_id=order_id, products=tuple(sorted(products)))} if reference else {}
+        beside.update(item.product for item in fact.beside)
+    bought = (products | Counter(beside)).elements()
+    return {reference: KnownOrder(order_id=order_id, products=tuple(sorted(bought)))} if reference else {}
 
 
 def waiting_preparations(state: PurchaseState) -> Mapping[str, Preparation]:
     """What was prepared and is under none of the purchase's own lines: its order is waited for, or it is another's."""
-    told = told_items(state)
     return {
         line: preparation
         for line, preparation in state.prepared.items()
-        if not preparation.line and not preparation.is_elsewhere and line not in told
+        if not preparation.line and not preparation.is_elsewhere
     }
 
 
 def unordered_preparations(state: PurchaseState) -> Mapping[str, ItemFact]:
-    """What was prepared but turned out not to be in its order, by line."""
+    """What was prepared but turned out not to be in its order, by line: every line of that product has its licenses."""
+    settled_ones = Counter((p.reference, p.item.product) for p in state.prepared.values() if p.line or p.is_elsewhere)
     return {
-        line: preparation.item
-        for line, preparation in waiting_preparations(state).items()
-        if (order := state.known_orders.get(preparation.reference)) and preparation.item.product not in order.products
+        line: p.item
+        for line, p in waiting_preparations(state).items()
+        if (order := state.known_orders.get(p.reference))
+        and order.products.count(p.item.product) <= settled_ones[p.reference, p.item.product]
     }
 
 
@@ -74,35 +78,62 @@ def lines_of_order(state: PurchaseState, order: KnownOrder | None) -> Mapping[st
     }
 
 
-def find_line(
-    item: ItemFact,
+def assign_lines(
+    prepared: Mapping[str, tuple[ItemFact, Collection[str]]],
     items: Mapping[str, ItemFact],
     *,
-    keys: Collection[str] = (),
     given_keys: Mapping[str, Collection[str]],
-) -> str | None:
-    """The line of an order that a prepared item with these license ``keys`` is, or ``None``.
+    taken: Collection[str] = (),
+) -> dict[str, str]:
+    """Which lines of an order the prepared items turn out to be: prepared line → line. One each; who finds none waits.
 
-    By the keys that the store shows for it, else by product; of several lines the one with the same quantity.
+    ``prepared``: the item, and the keys of its licenses. A line is found by the keys that the store shows for it, else
+    by product; of several the one with the same quantity. ``taken``: lines that have their prepared licenses already;
+    only a key on the order page says otherwise.
     """
-    by_key = [line for line, given in given_keys.items() if line in items and not set(given).isdisjoint(keys)]
-    by_product = [line for line, other in items.items() if other.product == item.product]
-    lines = by_key or by_product
-    return min(lines, key=lambda line: (items[line].quantity != item.quantity, len(line), line), default=None)
+    fits = []
+    for name, (item, keys) in prepared.items():
+        for line, told in items.items():
+            is_shown = not set(given_keys.get(line, ())).isdisjoint(keys)
+            if is_shown or (told.product == item.product and line not in taken):
+                fits.append((not is_shown, *_distance(item, told, line), name))
+    found: dict[str, str] = {}
+    for *_, line, name in sorted(fits):
+        if name not in found and line not in found.values():
+            found[name] = line
+    return found
 
 
-def requested_line(state: PurchaseState, *, reference: str, product: str, quantity: int) -> str | None:
+def _distance(item: ItemFact, told: ItemFact, line: str) -> tuple[bool, int, str]:
+    return (told.quantity != item.quantity, len(line), line)
+
+
+def requested_line(
+    state: PurchaseState, *, reference: str, product: str, quantity: int, subscription_id: str = ""
+) -> str | None:
     """The line of the purchase that a request for keys is about: as it was prepared, else as its order told, else what
-    the purchase is about."""
+    the purchase is about. Where another request of that order has named the subscription for that product, one that
+    names none is for something else."""
     items = items_of(state)
-    for line, prepared in state.prepared.items():
-        is_asked_for = (prepared.reference, prepared.item.product) == (reference, product) and not prepared.is_elsewhere
-        if is_asked_for and (prepared.line or line in items):
-            return prepared.line or line
+    prepared = {
+        line: p
+        for line, p in state.prepared.items()
+        if (p.reference, p.item.product) == (reference, product) and not p.is_elsewhere
+    }
+    if not subscription_id and any(p.subscription_id for p in prepared.values()):
+        return None
+    for line, p in prepared.items():
+        if p.item.quantity == quantity and (p.line or line in items):
+            return p.line or line
     asked = ItemFact(line="", product=product, quantity=quantity)
     order = state.known_orders.get(reference)
-    of_order = find_line(asked, lines_of_order(state, order), given_keys={}) if order else None
-    return of_order or find_line(asked, {line: i for line, i in items.items() if _is_own(state, line)}, given_keys={})
+    of_order = _find_line(asked, lines_of_order(state, order)) if order else None
+    return of_order or _find_line(asked, {line: item for line, item in items.items() if _is_own(state, line)})
+
+
+def _find_line(asked: ItemFact, items: Mapping[str, ItemFact]) -> str | None:
+    lines = [line for line, item in items.items() if item.product == asked.product]
+    return min(lines, key=lambda line: _distance(asked, items[line], line), default=None)
 
 
 def _is_own(state: PurchaseState, line: str) -> bool:

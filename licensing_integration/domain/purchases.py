@@ -83,19 +83,22 @@ class Dispute:
 
 @dataclass(frozen=True, kw_only=True)
 class Preparation:
-    """Keys given out on the order page. ``line``: what it is in the purchase, once its order told; ``is_elsewhere``: it
-    turned out to be another purchase's."""
+    """Keys given out on the order page. ``asked_at``: of the first request; ``told_at``: of the newest one, whose item
+    counts. ``subscription_id``: as the request named it. ``line``: what it is in the purchase, once its order told;
+    ``is_elsewhere``: it turned out to be another purchase's."""
 
     item: ItemFact
     reference: str
     asked_at: datetime
+    told_at: datetime
+    subscription_id: str = ""
     line: str = ""
     is_elsewhere: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class KnownOrder:
-    """``products``: all that was bought together."""
+    """``products``: all that was bought together, each as often as there are lines of it."""
 
     order_id: str
     products: tuple[str, ...]
@@ -108,7 +111,8 @@ class PurchaseState:
     ``overdue_notices``: start of a period, as ISO text → the first notice that it is not paid; for stores that number
     no periods. ``promised_through``: until when the store last said that the subscription runs without a charge.
     ``guessed_item``: what metadata says of the purchase as a whole. ``is_contested``: two descriptions of the same time
-    contradict each other, and only the store knows which is right.
+    contradict each other, and only the store knows which is right. ``is_test``: bought in the store's test mode; what
+    its row says, whatever is learned.
     """
 
     kind: PurchaseKind
@@ -144,6 +148,7 @@ class PurchaseState:
     listed_add_ons: tuple[str, ...] = ()  # every product the store ever listed as an add-on of the subscription
     prepared: Mapping[str, Preparation] = field(default_factory=dict)  # by the line it has until its order comes
     known_orders: Mapping[str, KnownOrder] = field(default_factory=dict)  # by reference, where keys are given out early
+    is_test: bool = False
 
     @property
     def status(self) -> PurchaseStatus:

@@ -132,6 +132,8 @@ class _Resolver:
 
     def _custom_fields(self, given: StoreAttributes) -> Mapping[str, str]:
         told = licensespring.custom_fields(given)
+        for name in self.mapping.custom_fields:
+            licensespring.check_reserved(name, origin=_MAPPED)
         self.origins |= {f"custom field {name}": f"store attribute custom_field_{name}" for name in told}
         self.origins |= {f"custom field {name}": _MAPPED for name in self.mapping.custom_fields}
         return {**told, **self.mapping.custom_fields}

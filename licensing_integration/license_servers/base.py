@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from licensing_integration.domain.facts import Customer
@@ -30,9 +31,36 @@ class Convergence:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class PlannedCall:
+    """A request that would be sent. ``path``: a template such as ``/v3/licenses/{id}``. ``body``: JSON-ready, ``None``
+    where there is none. ``note``: what may turn out otherwise, as a sentence."""
+
+    method: str
+    path: str
+    body: Mapping[str, object] | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenReport:
+    """What the server tells of an access token, probably ours. ``permissions`` by the server's own names. ``missing``:
+    what ours needs and this one has not, as sentences."""
+
+    name: str
+    expires_at: datetime | None
+    permissions: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+def unknown_yet(what: str) -> str:
+    """What stands in a planned call where the value comes from an answer, or from chance."""
+    return f"‹{what}›"
+
+
 class LicenseServerBackend(Protocol):
-    """Every method but ``check_access``, ``unsupported`` and ``dashboard_url`` may raise ``TransientRemoteError``,
-    ``PermanentRemoteError``, ``CredentialsRejected``."""
+    """Every method but ``check_access``, ``unsupported``, ``planned_calls`` and ``dashboard_url`` may raise
+    ``TransientRemoteError``, ``PermanentRemoteError``, ``CredentialsRejected``."""
 
     def find(self, *, slot: str, desired: DesiredLicense) -> Sequence[LicenseSnapshot]:
         """Licenses that are, or may be, this slot's: first those that carry our slot reference; if there is none, those
@@ -47,6 +75,13 @@ class LicenseServerBackend(Protocol):
 
     def issue(self, desired: DesiredLicense, *, slot: str, user_id: str) -> LicenseSnapshot:
         """Create the license with everything it needs in one call. Not repeatable: the caller looks first."""
+        ...
+
+    def planned_calls(self, desired: DesiredLicense, *, slot: str, is_user_known: bool) -> Sequence[PlannedCall]:
+        """The requests that ``ensure_user``, unless the user ``is_user_known``, and ``issue`` would send if all goes
+        well, in their order. Makes no call; what only an answer tells stands there as ``unknown_yet``.
+
+        Raises ``InvalidTerm`` for what ``issue`` would refuse to ask for."""
         ...
 
     def unsupported(self, desired: DesiredLicense) -> Sequence[str]:
@@ -66,7 +101,9 @@ class LicenseServerBackend(Protocol):
         """Make the license match ``desired`` with the fewest calls; only fields in which ``desired`` differs from
         ``applied`` (what we last brought about) are sent. ``applied=None`` (an adopted license, or a resync): compare
         with ``observed`` instead. ``is_retry``: an earlier attempt at this change may have reached the server, so
-        anything not repeatable must look first. Raises ``UnsupportedOperation`` for what the server cannot do."""
+        anything not repeatable must look first. Raises ``UnsupportedOperation`` for what the server cannot do and a
+        person has to decide, such as another product; what was paid for is brought about before that: access, and the
+        end date."""
         ...
 
     def fetch(self, license_id: str) -> LicenseSnapshot | None:
@@ -75,10 +112,17 @@ class LicenseServerBackend(Protocol):
 
     def list_products(self) -> Sequence[ServerProduct]: ...
 
-    def list_templates(self) -> Sequence[LicenseTemplate]: ...
+    def list_templates(self) -> Sequence[LicenseTemplate] | None:
+        """The license templates; ``None`` where the server cannot tell which there are."""
+        ...
 
     def check_access(self) -> Sequence[str]:
         """What is wrong with the address or the token, as sentences; empty when nothing is. Changes nothing."""
+        ...
+
+    def describe_token(self) -> TokenReport | None:
+        """What the server tells of the token's permissions, also of those that cannot be tried without writing. Only a
+        hint: it may speak of another token. ``None`` where it tells nothing."""
         ...
 
     def dashboard_url(self, license_id: str) -> str:

@@ -58,7 +58,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='productmapping',
             name='grace_hours',
-            field=models.PositiveIntegerField(blank=True, help_text="Hours a subscription's license stays valid after its end.", null=True),
+            field=models.PositiveIntegerField(blank=True, help_text="Hours a subscription's license stays valid after its end.", null=True, validators=[django.core.validators.MaxValueValidator(876000)]),
         ),
         migrations.AddField(
             model_name='productmapping',

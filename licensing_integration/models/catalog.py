@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import ClassVar
 
 from django.conf import settings
-from django.core.validators import MinValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
+from licensing_integration.domain.licensespring_attributes import MAX_GRACE_HOURS
 from licensing_integration.domain.outcomes import (
     DisputeAction,
     EndAction,
@@ -25,7 +26,7 @@ from licensing_integration.models.choices import choices
 class ProductMapping(models.Model):
     """How one store product becomes licenses. An empty field is left to the store's custom attributes, then to the
     license template. Policies apply to every license of the product from the next event on; what a license *is*
-    (server, product, template, quantity mode) is fixed when it is planned first."""
+    (server, product, template, quantity mode) is fixed by the first license of a purchase's item."""
 
     store = models.CharField(max_length=50, help_text="Name of the store, as in the STORES setting.")
     store_product = models.CharField(
@@ -94,7 +95,10 @@ class ProductMapping(models.Model):
         null=True, blank=True, validators=[MinValueValidator(1)], help_text="Of a consumption license."
     )
     grace_hours = models.PositiveIntegerField(
-        null=True, blank=True, help_text="Hours a subscription's license stays valid after its end."
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(MAX_GRACE_HOURS)],
+        help_text="Hours a subscription's license stays valid after its end.",
     )
     is_customer_manager = models.BooleanField("customer is license manager", null=True, blank=True)
     is_customer_user = models.BooleanField("customer is user", null=True, blank=True)

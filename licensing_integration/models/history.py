@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.conf import settings
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.utils import timezone
 
@@ -15,7 +16,8 @@ from licensing_integration.models.purchases import Purchase
 
 class HistoryEntry(models.Model):
     """One thing that happened to a license (``link`` set) or to its purchase, and why: an event, a staff member, or the
-    clock (neither set). Append-only: saving again or deleting raises ``TypeError``."""
+    clock (neither set). ``calls``: the requests to the license server behind it, each with its answer, see
+    ``calls.Call``. Append-only: saving again or deleting raises ``TypeError``."""
 
     purchase = models.ForeignKey(Purchase, on_delete=models.CASCADE, related_name="history", db_index=False)
     link = models.ForeignKey(
@@ -28,6 +30,7 @@ class HistoryEntry(models.Model):
     kind = models.CharField(max_length=50)
     sentence = models.TextField()
     changes = models.JSONField(default=dict, blank=True)
+    calls = models.JSONField(null=True, blank=True)
     request_id = models.CharField(max_length=100, blank=True, default="")
     at = models.DateTimeField(default=timezone.now)
 
@@ -37,6 +40,7 @@ class HistoryEntry(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["purchase", "-id"], name="history_of_purchase"),
             models.Index(fields=["link", "-id"], name="history_of_link"),
+            BrinIndex(fields=["at"], name="history_by_day", autosummarize=True),
         ]
 
     def __str__(self) -> str:

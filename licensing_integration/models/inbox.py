@@ -13,7 +13,8 @@ from licensing_integration.models.choices import choices
 
 class WebhookEvent(models.Model):
     """One reported fact. ``body`` is the event as JSON text (``text``, not ``jsonb``: it accepts everything JSON may
-    contain, and nothing searches inside it). ``fetched`` holds what ``enrich`` got from the store's API."""
+    contain, and nothing searches inside it). ``fetched`` holds what ``enrich`` got from the store's API. ``headers``:
+    those of the first delivery that the adapter declares worth keeping, by lower-case name; no signature among them."""
 
     store = models.CharField(max_length=50)
     external_id = models.CharField("event id", max_length=200)
@@ -24,6 +25,7 @@ class WebhookEvent(models.Model):
     deliveries = models.PositiveIntegerField(default=1)
     body = models.TextField()
     fetched = models.JSONField(null=True, blank=True)
+    headers = models.JSONField(null=True, blank=True)
     state = models.CharField("verdict", max_length=20, choices=choices(EventState), default=EventState.RECEIVED)
     problem = models.TextField(blank=True, default="")
     attempts = models.PositiveIntegerField(default=0)
@@ -51,6 +53,10 @@ class WebhookEvent(models.Model):
             ),
             models.Index(fields=["state", "-id"], name="events_by_verdict"),
             models.Index(fields=["event_type", "-id"], name="events_by_type"),
+            models.Index(fields=["store", "-id"], name="events_by_store"),
+            models.Index(fields=["-id"], name="test_events", condition=models.Q(is_live=False)),
+            # Not BRIN: PostgreSQL then takes the newest days for as good as the whole table, and reads it.
+            models.Index(fields=["received_at"], name="events_by_time"),
         ]
 
     def __str__(self) -> str:
@@ -80,3 +86,23 @@ class RejectedDelivery(models.Model):
 
     def __str__(self) -> str:
         return f"{self.store}: {self.reason}"
+
+
+class SecretUse(models.Model):
+    """When a store last signed with one of the secrets configured for it. ``fingerprint`` tells secrets apart and gives
+    nothing of them away. ``last_at`` lags behind by some seconds."""
+
+    store = models.CharField(max_length=50)
+    fingerprint = models.CharField(max_length=16)
+    last_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        verbose_name = "use of a secret"
+        verbose_name_plural = "uses of secrets"
+        permissions: ClassVar = [("view_connections", "Can see the connections and send test events")]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["store", "fingerprint"], name="one_row_per_secret"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.store}: secret {self.fingerprint}"

@@ -19,7 +19,8 @@ class LicenseLink(models.Model):
     """A slot and its license. The row exists before the license does.
 
     ``desired``: what planning wants. ``applied``: the desired state we last brought about; only what differs is sent.
-    ``observed``: the license as its server last reported it. ``attempts``: claims since the last success, for back-off.
+    ``observed``: the license as its server last reported it; ``observed_at``: when it was first reported so, or asked
+    for last. ``attempts``: claims since the last success, for back-off.
     ``unclear_attempts``: those of them that may have reached the server without our learning the answer; raised
     *before* the first call, so that a killed worker leaves it behind. ``lease_until`` and ``lease_token``: who works on
     it now. ``is_adoptable``: a license may exist that we did not make; look before issuing. ``cause``: the event that
@@ -38,6 +39,7 @@ class LicenseLink(models.Model):
     desired = models.JSONField()
     applied = models.JSONField(null=True, blank=True)
     observed = models.JSONField(null=True, blank=True)
+    observed_at = models.DateTimeField(null=True, blank=True)
     state = models.CharField("license state", max_length=20, choices=choices(LicenseState), default=LicenseState.ABSENT)
     expires_at = models.DateTimeField(null=True, blank=True)
     sync_state = models.CharField(max_length=20, choices=choices(SyncState), default=SyncState.PENDING)
@@ -70,6 +72,8 @@ class LicenseLink(models.Model):
             ("resync_licenselink", "Can resync a license"),
             ("reveal_key_licenselink", "Can see a whole license key"),
             ("override_licenselink", "Can override a license"),
+            ("resend_key_licenselink", "Can send a license key to the customer again"),
+            ("act_on_many_licenselink", "Can act on many licenses at once"),
             ("issue_again_licenselink", "Can issue a license again"),
         ]
         constraints: ClassVar = [
@@ -88,6 +92,9 @@ class LicenseLink(models.Model):
             models.Index(fields=["key"], name="links_by_key"),
             models.Index(Right("key", 6), name="links_by_key_ending"),
             models.Index(fields=["state", "-id"], name="links_by_state"),
+            models.Index(
+                fields=["override_until"], name="overridden_links", condition=models.Q(override_until__isnull=False)
+            ),
         ]
 
     def __str__(self) -> str:

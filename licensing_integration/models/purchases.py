@@ -35,6 +35,8 @@ class Purchase(models.Model):
         permissions: ClassVar = [
             ("plan_purchase", "Can plan a purchase again"),
             ("acknowledge_purchase", "Can take a purchase off the attention list"),
+            ("act_on_many_purchase", "Can act on many purchases at once"),
+            ("erase_purchase", "Can erase the personal data of a purchase"),
             ("close_disputes_purchase", "Can close the disputes of a purchase"),
         ]
         constraints: ClassVar = [
@@ -44,6 +46,8 @@ class Purchase(models.Model):
             models.Index(fields=["customer_email"], name="purchases_by_email"),
             models.Index(fields=["reference"], name="purchases_by_reference"),
             models.Index(fields=["status", "-id"], name="purchases_by_status"),
+            models.Index(fields=["store", "-id"], name="purchases_by_store"),
+            models.Index(fields=["-id"], name="test_purchases", condition=models.Q(is_live=False)),
             models.Index(fields=["review_at"], name="purchases_to_review", condition=models.Q(review_at__isnull=False)),
             models.Index(fields=["id"], name="purchases_with_attention", condition=~models.Q(attention="")),
         ]
@@ -90,7 +94,7 @@ class StoreCustomer(models.Model):
 
 
 class PurchaseItem(models.Model):
-    """One product in a purchase. ``terms`` are pinned when its slots are first planned: what a license is does not
+    """One product in a purchase. ``terms``: by which its slots are planned. A license pins them: what it is does not
     change because somebody edits the mapping later. ``variant`` is the store's finer id of the product (a Stripe
     price), empty where it has none. ``problem`` says why the item waits, empty if it does not."""
 
@@ -126,6 +130,8 @@ class PurchaseItem(models.Model):
                 name="waiting_variants",
                 condition=~models.Q(variant="") & (~models.Q(problem="") | models.Q(terms__isnull=True)),
             ),
+            models.Index(fields=["store", "product"], name="items_with_problem", condition=~models.Q(problem="")),
+            models.Index(fields=["mapping"], name="withdrawn_items", condition=models.Q(terms__is_withdrawn=True)),
         ]
 
     def __str__(self) -> str:

@@ -54,6 +54,7 @@ class DemoSubscription:
     buyer: Buyer
     account_id: str
     order_id: str
+    order_reference: str
     begin: datetime
     next: datetime
     state: str = "active"
@@ -187,6 +188,7 @@ class FastSpringShop:
             buyer=buyer,
             account_id=_object_id(),
             order_id=_object_id(),
+            order_reference=self._reference(),
             begin=begin,
             next=_midnight(begin) + timedelta(days=14 if trial else 30),
             state="trial" if trial else "active",
@@ -196,6 +198,7 @@ class FastSpringShop:
         line |= {"isSubscription": True, "subscription": self._nested(subscription)}
         order = self.order(buyer, line, order_id=subscription.order_id)
         order["data"]["account"] = _account(buyer, subscription.account_id)
+        order["data"]["reference"] = subscription.order_reference
         return subscription, [self.report("subscription.activated", subscription), order]
 
     def renew(self, subscription: DemoSubscription) -> Event:
@@ -284,6 +287,7 @@ class FastSpringShop:
             "intervalLength": 1,
             "paymentOverdue": {"intervalUnit": "week", "intervalLength": 1, "total": 4, "sent": 0},
             "initialOrderId": subscription.order_id,
+            "initialOrderReference": subscription.order_reference,
         }
 
     # -- parts --------------------------------------------------------------------------------------------------------

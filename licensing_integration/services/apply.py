@@ -7,12 +7,12 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from licensing_integration import conf
+from licensing_integration.calls import Call, kept_calls
 from licensing_integration.domain.facts import Customer
 from licensing_integration.domain.licenses import DesiredLicense, LicenseSnapshot
 from licensing_integration.domain.outcomes import FailureMode, LicenseState
@@ -24,6 +24,7 @@ from licensing_integration.models import HistoryEntry, LicenseLink, LicensingUse
 from licensing_integration.services import history, leases, retries
 from licensing_integration.services.codec import from_json, to_json
 from licensing_integration.services.connections import backend_of
+from licensing_integration.services.slots import plan_once_more
 
 logger = logging.getLogger(__name__)
 
@@ -50,16 +51,17 @@ def apply_link(link_id: int) -> None:
     when the link is settled, stopped, not due, or claimed by another worker."""
     while link := leases.claim(link_id):
         deadline = call_deadline.set(time.monotonic() + conf.apply_lease_seconds() * 0.9)
-        try:
-            outcome = _converge(link)
-            is_settled = _record_success(link, outcome)
-        except (OperationalError, InterfaceError):
-            raise  # our own database is away: the lease runs out and the sweep tries again
-        except Exception as error:
-            _record_failure(link, error)
-            return
-        finally:
-            call_deadline.reset(deadline)
+        with kept_calls() as calls:
+            try:
+                outcome = _converge(link)
+                is_settled = _record_success(link, outcome, calls)
+            except (OperationalError, InterfaceError):
+                raise  # our own database is away: the lease runs out and the sweep tries again
+            except Exception as error:
+                _record_failure(link, error, calls)
+                return
+            finally:
+                call_deadline.reset(deadline)
         if is_settled:
             return
 
@@ -77,11 +79,19 @@ def _converge(link: LicenseLink) -> _Outcome:
         found = _adoptable(link, backend, desired)
         if found:
             return _adopt(link, backend, desired, found)
+        if is_retry:
+            _forget_earlier_attempts(link)
     # A license that is to be suspended is issued suspended: had the events come in order, it would exist. The end must
     # not depend on their order.
     if desired.state is LicenseState.ABSENT or not desired.is_issuable:
         return _Outcome(applied=desired, snapshot=None, entries=(("license.not_issued", f"Not issued. {link.reason}"),))
     return _issue(link, backend, desired)
+
+
+def _forget_earlier_attempts(link: LicenseLink) -> None:
+    """None of them is found, so only the present one may make a license. Should it fail, the next one looks all the
+    same: a server may list a license later than it should."""
+    link.unclear_attempts, link.is_adoptable = 1, True
 
 
 def _issue(link: LicenseLink, backend: LicenseServerBackend, desired: DesiredLicense) -> _Outcome:
@@ -95,7 +105,7 @@ def _issue(link: LicenseLink, backend: LicenseServerBackend, desired: DesiredLic
             raise
         user_id, is_known = fresh_id, False
         snapshot = backend.issue(desired, slot=link.reference, user_id=user_id)
-    sentence = f"Issued license …{snapshot.key[-6:]} on {link.server}{_until(snapshot)}. {link.reason}"
+    sentence = f"Issued {_named(snapshot)} on {link.server}{_until(snapshot)}. {link.reason}"
     if not user_id:
         sentence += " The store gave no e-mail address, so the license belongs to no user."
     sentence = " ".join([sentence, *backend.unsupported(desired)])
@@ -108,8 +118,10 @@ def _issue(link: LicenseLink, backend: LicenseServerBackend, desired: DesiredLic
 
 
 def _adoptable(link: LicenseLink, backend: LicenseServerBackend, desired: DesiredLicense) -> LicenseSnapshot | None:
-    """The first license on the server that is this slot's and no other link's."""
-    candidates = backend.find(slot=link.reference, desired=desired)
+    """The first license on the server that is this slot's and no other link's. Where nobody else can have made one,
+    an attempt without an answer is a reason to look for ours, and for no more."""
+    sought = desired if link.is_adoptable else replace(desired, vendor_metadata={}, searched_metadata={})
+    candidates = backend.find(slot=link.reference, desired=sought)
     ids = [candidate.license_id for candidate in candidates]
     taken = set(
         LicenseLink.objects.filter(server=link.server, external_id__in=ids).values_list("external_id", flat=True)
@@ -132,7 +144,7 @@ def _adopt(
     user_id, is_known = _user_id(link.server, backend, desired.customer)
     result = backend.converge(found, applied=None, desired=goal, user_id=user_id, is_retry=True)
     origin = "made by an earlier attempt" if is_ours else "found on the server"
-    adopted = ("license.adopted", f"Adopted license …{found.key[-6:]}, {origin}. {link.reason}")
+    adopted = ("license.adopted", f"Adopted {_named(found)}, {origin}. {link.reason}")
     return _Outcome(
         applied=goal,
         snapshot=result.snapshot,
@@ -201,6 +213,11 @@ def _sentences(
     return ((kind, " ".join([words, link.reason, *notes]).strip()),)
 
 
+def _named(snapshot: LicenseSnapshot) -> str:
+    """The license as people find it again: by the end of its key, and one of named users, who need none, by its id."""
+    return f"license …{snapshot.key[-6:]}" if snapshot.key else f"license {snapshot.license_id}, which has no key,"
+
+
 def _until(snapshot: LicenseSnapshot | None) -> str:
     if snapshot is None or snapshot.expires_at is None:
         return ""
@@ -234,44 +251,50 @@ def _changed_user_id(
 # --- the record of an attempt ---------------------------------------------------------------------------------------
 
 
-def _record_success(link: LicenseLink, outcome: _Outcome) -> bool:
-    """Write the outcome; whether there is nothing more to do."""
+def _record_success(link: LicenseLink, outcome: _Outcome, calls: Sequence[Call]) -> bool:
+    """Write the outcome, and the ``calls`` it took on its first entry; whether there is nothing more to do."""
     after = to_json(outcome.snapshot) if outcome.snapshot else {}
-    changes = _visible_changes(link.observed or {}, after)
+    changes = history.license_changes(link.observed or {}, after)
     is_settled = leases.settle(
         link,
         applied=outcome.applied,
         snapshot=outcome.snapshot,
-        entries=[history.link_entry(link, kind=k, sentence=s, changes=changes) for k, s in outcome.entries],
+        entries=[
+            history.link_entry(link, kind=kind, sentence=sentence, changes=changes, calls=() if place else calls)
+            for place, (kind, sentence) in enumerate(outcome.entries)
+        ],
         new_user=(outcome.applied.customer.email, outcome.new_user_id),
     )
     logger.info("license applied", extra={"license": link.pk, "server": link.server})
     return is_settled
 
 
-def _visible_changes(before: dict[str, Any], after: dict[str, Any]) -> dict[str, list[Any]]:
-    hidden = {"key", "metadata", "user_id", "license_id", "created_at"}
-    return {name: pair for name, pair in history.differences(before, after).items() if name not in hidden}
-
-
-def _record_failure(link: LicenseLink, error: Exception) -> None:
+def _record_failure(link: LicenseLink, error: Exception, calls: Sequence[Call] = ()) -> None:
     now = timezone.now()
     decision = retries.decide(error, attempts=link.attempts, failing_since=link.failing_since or now, now=now)
     message = retries.describe(error, decision)
-    entries = _failure_entries(link, error, message, decision.retry_at)
-    leases.fail(link, decision=decision, message=message, entries=entries, now=now)
+    entries = _failure_entries(link, error, message, decision.retry_at, calls=calls)
+    leases.fail(link, decision=decision, message=message, entries=entries, now=now, changed=_changed_license(error))
+    if decision.failure_mode and not link.external_id:
+        plan_once_more(link, now=now)
     log = logger.exception if decision.failure_mode is FailureMode.INTERNAL else logger.warning
     log("license not applied", extra={"license": link.pk, "server": link.server, "error": type(error).__name__})
 
 
+def _changed_license(error: Exception) -> LicenseSnapshot | None:
+    changed = getattr(error, "changed_license", None)
+    return changed if isinstance(changed, LicenseSnapshot) else None
+
+
 def _failure_entries(
-    link: LicenseLink, error: Exception, message: str, retry_at: datetime | None
+    link: LicenseLink, error: Exception, message: str, retry_at: datetime | None, *, calls: Sequence[Call]
 ) -> list[HistoryEntry]:
     """The first failure of a row and the final one are told; the repeats in between would bury the story."""
     if link.attempts > 1 and retry_at is not None and message == link.failure_message:
         return []
     request_id = error.request_id if isinstance(error, RemoteError) else ""
     outlook = "It is tried again by itself." if retry_at else "It needs a person."
+    sentence = f"{message} {outlook}"
     return [
-        history.link_entry(link, kind="license.failed", sentence=f"{message} {outlook}", request_id=request_id[:100])
+        history.link_entry(link, kind="license.failed", sentence=sentence, request_id=request_id[:100], calls=calls)
     ]

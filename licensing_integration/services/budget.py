@@ -7,6 +7,7 @@ every window, wherever the server's own counting begins, which a token bucket wo
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -42,6 +43,11 @@ UPDATE licensing_integration_requestbudget
                    FROM unnest(grants) AS g)
  WHERE server = %(server)s
 """
+_USED = """
+SELECT server, (SELECT count(*) FROM unnest(grants) AS g WHERE g + make_interval(secs => seconds) > clock_timestamp())
+  FROM licensing_integration_requestbudget
+  JOIN unnest(%(servers)s::text[], %(windows)s::float8[]) AS asked (name, seconds) ON name = server
+"""
 
 
 def wait_for_turn(config: LicenseServerConfig) -> None:
@@ -54,6 +60,15 @@ def wait_for_turn(config: LicenseServerConfig) -> None:
     wait = _take(config)
     if wait > 0:
         time.sleep(wait)
+
+
+def used(configs: Iterable[LicenseServerConfig]) -> dict[str, int]:
+    """By license server, how many calls of its budget the window that ends now holds, those granted ahead included. A
+    server that was never called is left out."""
+    windows = {config.name: config.request_window_seconds * JITTER for config in configs}
+    with connection.cursor() as cursor:
+        cursor.execute(_USED, {"servers": list(windows), "windows": list(windows.values())})
+        return dict(cursor.fetchall())
 
 
 def pause(config: LicenseServerConfig, seconds: float) -> None:

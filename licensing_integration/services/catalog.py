@@ -2,82 +2,188 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from functools import cache
+from typing import Any, Final
 
 from django.db import transaction
-from django.db.models import Q
-from django.forms.models import model_to_dict
+from django.db.models import Q, QuerySet
 
-from licensing_integration import conf, jobs
-from licensing_integration.domain.outcomes import PurchaseKind
+from licensing_integration import jobs
+from licensing_integration.domain.outcomes import PurchaseKind, SyncState
 from licensing_integration.domain.resolving import resolve_terms
 from licensing_integration.exceptions import LicensingIntegrationError
-from licensing_integration.http import call_deadline
-from licensing_integration.models import MappingVersion, ProductMapping, PurchaseItem
+from licensing_integration.models import LicenseLink, ProductMapping, PurchaseItem
+from licensing_integration.services import audit, choices, mapping_versions
+from licensing_integration.services.choices import ServerLists
 from licensing_integration.services.connections import backend_of, server_config
 from licensing_integration.services.terms import known_servers
 
-# A person waits, and so does the web server's thread.
-CHECK_SECONDS = 10.0
+_IS_FAILING = Q(sync_state=SyncState.ATTENTION) | Q(sync_state=SyncState.PENDING, failing_since__isnull=False)
+IS_UNMADE = _IS_FAILING & Q(external_id="")
+IS_WITHDRAWN = Q(terms__is_withdrawn=True)
+
+# A list this old, in seconds, does not prove that a product is missing: somebody may just have made it.
+_FRESH: Final = 10.0
 
 
-def save_mapping(mapping: ProductMapping, *, user_id: int | None) -> int:
-    """Save a mapping with a new version, and plan every purchase that waits for it. Returns how many those are."""
+class Saving(StrEnum):
+    """Why a mapping is saved, as the audit names it."""
+
+    SAVED = "mapping.saved"
+    DEACTIVATED = "mapping.deactivated"
+    RESTORED = "mapping.restored"
+    IMPORTED = "mapping.imported"
+
+
+_VERBS: Final = {
+    Saving.SAVED: "changed",
+    Saving.DEACTIVATED: "deactivated",
+    Saving.RESTORED: "put back",
+    Saving.IMPORTED: "imported",
+}
+
+
+def save_mapping(
+    mapping: ProductMapping, *, user_id: int | None, saving: Saving = Saving.SAVED, reason: str = ""
+) -> int:
+    """Save a mapping with a new version and an audit entry, and plan every purchase that waits for it, or whose license
+    could not be made by it. Returns how many those are."""
     with transaction.atomic():
         mapping.save()
-        _add_version(mapping, user_id=user_id)
+        before = mapping.versions.order_by("-number").first()
+        version = mapping_versions.add_version(mapping, user_id=user_id)
+        changes = mapping_versions.different(before.values, version.values) if before else None
+        _keep_in_audit(mapping, changes, user_id=user_id, saving=saving, reason=reason)
         waiting = _waiting_purchases(mapping) if mapping.is_active else []
         jobs.enqueue_purchases(waiting)
     return len(waiting)
 
 
+def deactivate(mapping: ProductMapping, *, user_id: int | None, reason: str) -> None:
+    """From now on the mapping counts as none for new purchases, which wait."""
+    mapping.is_active = False
+    save_mapping(mapping, user_id=user_id, saving=Saving.DEACTIVATED, reason=reason)
+
+
+def delete(mapping: ProductMapping, *, user_id: int | None) -> None:
+    """Forget a mapping and its versions. What was bought by it keeps its terms; what waits for it goes on waiting."""
+    with transaction.atomic():
+        audit.record("mapping.deleted", f"The mapping of {mapping} was deleted.", user_id=user_id)
+        mapping.delete()
+
+
+def put_back(mapping: ProductMapping, number: int, *, user_id: int | None, reason: str) -> int:
+    """Save the mapping as it was in version ``number``, as a new version. Returns how many purchases are planned.
+
+    Raises ``ValueError`` with a sentence when the version cannot be put back.
+    """
+    version = mapping.versions.filter(number=number).first()
+    if version is None:
+        raise ValueError(f"The mapping has no version {number}.")
+    mapping_versions.put_on(mapping, version)
+    return save_mapping(mapping, user_id=user_id, saving=Saving.RESTORED, reason=reason)
+
+
+# --- checking against the license server -----------------------------------------------------------------------------
+
+
 def check_mapping(mapping: ProductMapping) -> list[str]:
     """What is wrong with a mapping, in sentences; asks the license server. Empty: nothing was found."""
+    return check_mappings([mapping])[0]
+
+
+def check_mappings(mappings: Sequence[ProductMapping]) -> list[list[str]]:
+    """The same for each of several; every license server is asked once."""
+    lists, access = cache(lambda name: choices.server_lists(name, oldest=0)), cache(_problems_of_access)
+    return [_problems_of(mapping, lists=lists, access=access) for mapping in mappings]
+
+
+def unknown_ids(mapping: ProductMapping) -> dict[str, str]:
+    """Field → sentence for what the mapping names and its license server does not list; empty too where the server
+    could not be asked. What looks missing in a kept list is asked for again."""
+    name = choices.server_name(mapping.server)
+    found = _unknown_in(mapping, choices.server_lists(name), name=name)
+    return _unknown_in(mapping, choices.server_lists(name, oldest=_FRESH), name=name) if found else {}
+
+
+def _problems_of(
+    mapping: ProductMapping, *, lists: Callable[[str], ServerLists], access: Callable[[str], Sequence[str]]
+) -> list[str]:
     if not mapping.is_license_needed:
         return []
-    deadline = call_deadline.set(time.monotonic() + CHECK_SECONDS)
+    name = choices.server_name(mapping.server)
     try:
-        server = mapping.server or next(iter(conf.license_servers()), "")
-        server_config(server)
+        server_config(name)
         terms = resolve_terms(mapping.to_terms(), {}, kind=PurchaseKind.ORDER, servers=known_servers())
-        if terms is None or terms.feature_code:
-            return []
-        return list(backend_of(server).check_access()) or _unknown_ids(
-            server, product_id=terms.product_id, template_id=terms.template_id
-        )
     except LicensingIntegrationError as error:
         return [str(error)]
-    finally:
-        call_deadline.reset(deadline)
+    if terms is None or terms.feature_code:
+        return []
+    if problems := access(name):
+        return list(problems)
+    listed = lists(name)
+    return [listed.problem] if listed.problem else list(_unknown_in(mapping, listed, name=name).values())
 
 
-def _unknown_ids(server: str, *, product_id: str, template_id: str) -> list[str]:
-    backend = backend_of(server)
-    problems = []
-    if product_id not in {product.id for product in backend.list_products()}:
-        problems.append(f"License product {product_id} does not exist on {server}.")
-    if template_id and template_id not in {template.id for template in backend.list_templates()}:
-        problems.append(f"License template {template_id} does not exist on {server}.")
-    return problems
+def _problems_of_access(name: str) -> Sequence[str]:
+    try:
+        with choices.asking():
+            return backend_of(name).check_access()
+    except LicensingIntegrationError as error:
+        return [str(error)]
 
 
-def _add_version(mapping: ProductMapping, *, user_id: int | None) -> None:
-    values = model_to_dict(mapping, exclude=["id"])
-    last = mapping.versions.order_by("-number").first()
-    before = last.values if last else {}
-    MappingVersion.objects.create(
-        mapping=mapping,
-        number=last.number + 1 if last else 1,
-        values=values,
-        changed_fields=sorted(name for name, value in values.items() if before.get(name) != value),
-        saved_by_id=user_id,
-    )
+def _unknown_in(mapping: ProductMapping, lists: ServerLists, *, name: str) -> dict[str, str]:
+    """No server says which templates a product may have: one that exists fits."""
+    unknown: dict[str, str] = {}
+    if lists.problem:
+        return unknown
+    if mapping.product_id and mapping.product_id not in lists.names:
+        unknown["product_id"] = f"License product {mapping.product_id} does not exist on {name}."
+    templates = None if lists.templates is None else {template.id for template in lists.templates}
+    if mapping.template_id and templates is not None and mapping.template_id not in templates:
+        unknown["template_id"] = f"License template {mapping.template_id} does not exist on {name}."
+    return unknown
+
+
+# --- what saving leaves behind, and sets in motion -------------------------------------------------------------------
+
+
+def _keep_in_audit(
+    mapping: ProductMapping,
+    changes: Sequence[mapping_versions.FieldChange] | None,
+    *,
+    user_id: int | None,
+    saving: Saving,
+    reason: str,
+) -> None:
+    """``changes=None``: it is the mapping's first version."""
+    if changes is None:
+        sentence = f"The mapping of {mapping} was added."
+    else:
+        sentence = f"The mapping of {mapping} was {_VERBS[saving]}: {mapping_versions.sentence_of(changes)}."
+    audit.record(saving, sentence, user_id=user_id, reason=reason, mapping=mapping)
 
 
 def _waiting_purchases(mapping: ProductMapping) -> list[int]:
-    waiting = ~Q(problem="")
+    found: list[QuerySet[Any]] = [_waiting_items(mapping), _unmade_links(mapping)]
     if mapping.is_license_needed:  # until now it may have said that none is
+        found.append(PurchaseItem.objects.filter(IS_WITHDRAWN, mapping=mapping))
+    return sorted({pk for rows in found for pk in rows.order_by().values_list("purchase_id", flat=True).distinct()})
+
+
+def _waiting_items(mapping: ProductMapping) -> QuerySet[PurchaseItem]:
+    waiting = ~Q(problem="")
+    if mapping.is_license_needed:
         waiting |= Q(mapping=mapping, terms__isnull=True)
     product = Q(product=mapping.store_product) | Q(variant=mapping.store_product)
-    items = PurchaseItem.objects.filter(waiting, product, store=mapping.store)
-    return list(items.order_by("purchase_id").values_list("purchase_id", flat=True).distinct())
+    return PurchaseItem.objects.filter(waiting, product, store=mapping.store)
+
+
+def _unmade_links(mapping: ProductMapping) -> QuerySet[LicenseLink]:
+    """Links of the product whose license was refused, or could not be made so far. Planning decides by the locked rows
+    whether the new mapping counts for them."""
+    product = Q(item__product=mapping.store_product) | Q(item__variant=mapping.store_product)
+    return LicenseLink.objects.filter(IS_UNMADE, product, item__store=mapping.store)

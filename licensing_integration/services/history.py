@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from licensing_integration.calls import Call
 from licensing_integration.models import HistoryEntry, LicenseLink, Purchase
+from licensing_integration.services.codec import to_json
 
 
 def purchase_entry(
@@ -36,8 +38,10 @@ def link_entry(
     user_id: int | None = None,
     changes: Mapping[str, Any] | None = None,
     request_id: str = "",
+    calls: Sequence[Call] = (),
 ) -> HistoryEntry:
-    """An unsaved entry about one license; its cause is the event that last changed what the license should be."""
+    """An unsaved entry about one license; its cause is the event that last changed what the license should be.
+    ``calls``: what was said to the license server for it."""
     return HistoryEntry(
         purchase_id=link.purchase_id,
         link=link,
@@ -47,6 +51,7 @@ def link_entry(
         user_id=user_id,
         changes=dict(changes or {}),
         request_id=request_id,
+        calls=to_json(calls) or None,
     )
 
 
@@ -54,3 +59,11 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str
     """``{field: [before, after]}`` for what differs between two JSON objects."""
     names = sorted(set(before) | set(after))
     return {name: [before.get(name), after.get(name)] for name in names if before.get(name) != after.get(name)}
+
+
+_HIDDEN = frozenset({"key", "metadata", "user_id", "license_id", "created_at", "ends_with_day"})
+
+
+def license_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """What differs between two snapshots of a license, as JSON, and is worth telling."""
+    return {name: pair for name, pair in differences(before, after).items() if name not in _HIDDEN}

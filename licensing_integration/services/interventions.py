@@ -1,6 +1,6 @@
 """What people may do: replay an event, resync or override a license, close a dispute.
 
-Each leaves a history entry; a replay leaves the one of its event.
+Each leaves a history entry and an audit entry; the history entry of a replay is the one of its event.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from dataclasses import replace
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Q
 from django.utils import timezone
 
 from licensing_integration import jobs
@@ -18,22 +17,34 @@ from licensing_integration.domain.outcomes import EventState, FailureMode, Licen
 from licensing_integration.domain.purchases import Version
 from licensing_integration.domain.wording import format_day, format_moment
 from licensing_integration.models import HistoryEntry, LicenseLink, Purchase, WebhookEvent
-from licensing_integration.services import history
+from licensing_integration.services import audit, history
+from licensing_integration.services.erasure import ERASED_BODY
 from licensing_integration.services.purchases import load_state, store_state
 
+# Waiting for a worker already, or of a type that means nothing: there is nothing to replay.
+NEVER_REPLAYED = (EventState.RECEIVED, EventState.IGNORED)
 
-def replay_events(event_ids: Sequence[int]) -> int:
+
+def replay_events(event_ids: Sequence[int], *, user_id: int | None, reason: str) -> int:
     """Translate and plan these events again, test events that are held included. Safe for any event: one that is
     already applied changes nothing, one that waits or is ignored is left alone. Returns how many were set in motion."""
     with transaction.atomic():
-        is_idle = ~Q(state__in=[EventState.RECEIVED, EventState.IGNORED])
-        waiting = WebhookEvent.objects.filter(is_idle, pk__in=event_ids)
-        ids = list(waiting.select_for_update(no_key=True).order_by("id").values_list("id", flat=True))
-        WebhookEvent.objects.filter(pk__in=ids).update(
-            state=EventState.RECEIVED, problem="", failing_since=None, retry_at=None, attempts=0, fetched=None
-        )
-        jobs.enqueue_events(ids)
-    return len(ids)
+        events = WebhookEvent.objects.filter(pk__in=set_in_motion(event_ids)).defer("body", "fetched", "headers")
+        for event in events:
+            audit.record("event.replay", f"Replay of {event} asked for.", user_id=user_id, reason=reason, event=event)
+    return len(events)
+
+
+def set_in_motion(event_ids: Sequence[int], *, priority: int = 0) -> list[int]:
+    """Give workers these events as if they had just arrived, in the caller's transaction; for ``replay_events`` and
+    ``services.replays``, which tell the audit. Returns the ids of those that were not left alone."""
+    idle = WebhookEvent.objects.filter(pk__in=event_ids).exclude(state__in=NEVER_REPLAYED).exclude(body=ERASED_BODY)
+    ids = list(idle.select_for_update(no_key=True).order_by("id").values_list("id", flat=True))
+    WebhookEvent.objects.filter(pk__in=ids).update(
+        state=EventState.RECEIVED, problem="", failing_since=None, retry_at=None, attempts=0, fetched=None
+    )
+    jobs.enqueue_events(ids, priority=priority)
+    return ids
 
 
 def resync_link(link_id: int, *, user_id: int | None, reason: str) -> None:
@@ -42,18 +53,18 @@ def resync_link(link_id: int, *, user_id: int | None, reason: str) -> None:
         link = LicenseLink.objects.select_for_update(no_key=True).get(pk=link_id)
         link.applied, link.observed = None, None
         _wake(link)
-        _write(link, kind="license.resync", sentence=f"Resync asked for. {reason}", user_id=user_id)
+        _write(link, kind="license.resync", sentence="Resync asked for.", reason=reason, user_id=user_id)
 
 
 def issue_again(link_id: int, *, user_id: int | None, reason: str) -> None:
     """Forget a license that was deleted on the server, and issue a new one for its slot."""
     with transaction.atomic():
         link = LicenseLink.objects.select_for_update(no_key=True).get(pk=link_id)
-        gone = f"Forgot license …{link.key[-6:]} to issue a new one. {reason}"
+        gone = f"Forgot license {link.masked_key or 'without a key'} to issue a new one."
         link.external_id, link.key, link.applied, link.observed = "", "", None, None
         link.is_adoptable = True
         _wake(link)
-        _write(link, kind="license.issue_again", sentence=gone, user_id=user_id)
+        _write(link, kind="license.issue_again", sentence=gone, reason=reason, user_id=user_id)
 
 
 def override_link(
@@ -92,7 +103,8 @@ def override_link(
         _write(
             link,
             kind="license.overridden",
-            sentence=f"Override: {what} until {format_moment(until)}. {reason}",
+            sentence=f"Override: {what} until {format_moment(until)}.",
+            reason=reason,
             user_id=user_id,
         )
         jobs.enqueue_purchases([link.purchase_id])
@@ -105,7 +117,7 @@ def end_override(link_id: int, *, user_id: int | None, reason: str = "") -> None
         link.override_state, link.override_expires_at, link.override_until = "", None, None
         link.override_reason, link.override_by = "", None
         link.save()
-        _write(link, kind="license.override_ended", sentence=f"Override ended. {reason}".strip(), user_id=user_id)
+        _write(link, kind="license.override_ended", sentence="Override ended.", reason=reason, user_id=user_id)
         jobs.enqueue_purchases([link.purchase_id])
 
 
@@ -119,10 +131,9 @@ def close_disputes(purchase_id: int, *, user_id: int | None, reason: str) -> Non
         closed = {name: replace(d, is_open=False, version=version) for name, d in state.disputes.items()}
         store_state(purchase, replace(state, disputes=closed))
         purchase.save()
-        entry = history.purchase_entry(
-            purchase, kind="purchase.dispute_closed", sentence=f"Dispute closed as won. {reason}", user_id=user_id
+        _write_of_purchase(
+            purchase, kind="purchase.dispute_closed", sentence="Dispute closed as won.", reason=reason, user_id=user_id
         )
-        entry.save()
         jobs.enqueue_purchases([purchase.pk])
 
 
@@ -132,25 +143,39 @@ def acknowledge_purchase(purchase_id: int, *, user_id: int | None, reason: str) 
         purchase = Purchase.objects.select_for_update(no_key=True).get(pk=purchase_id)
         purchase.attention = ""
         purchase.save(update_fields=["attention"])
-        history.purchase_entry(
-            purchase, kind="purchase.acknowledged", sentence=f"Looked after. {reason}", user_id=user_id
-        ).save()
+        _write_of_purchase(
+            purchase, kind="purchase.acknowledged", sentence="Looked after.", reason=reason, user_id=user_id
+        )
 
 
 def plan_again(purchase_id: int, *, user_id: int | None, reason: str) -> None:
     """Work out anew what the licenses of a purchase should look like; changes nothing that is already right."""
     with transaction.atomic():
         purchase = Purchase.objects.select_for_update(no_key=True).get(pk=purchase_id)
-        sentence = f"Planned again. {reason}".strip()
-        history.purchase_entry(purchase, kind="purchase.plan_again", sentence=sentence, user_id=user_id).save()
+        _write_of_purchase(
+            purchase, kind="purchase.plan_again", sentence="Planned again.", reason=reason, user_id=user_id
+        )
         jobs.enqueue_purchases([purchase.pk])
 
 
 def reveal_key(link_id: int, *, user_id: int | None) -> str:
-    """The whole license key; that somebody looked is kept."""
+    """The whole license key, to be shown; that somebody looked is kept."""
+    return _hand_out_key(
+        link_id, kind="license.key_revealed", sentence="The whole license key was shown.", user_id=user_id
+    )
+
+
+def copy_key(link_id: int, *, user_id: int | None) -> str:
+    """The whole license key, for the clipboard; that somebody took it is kept."""
+    return _hand_out_key(
+        link_id, kind="license.key_copied", sentence="The whole license key was copied.", user_id=user_id
+    )
+
+
+def _hand_out_key(link_id: int, *, kind: str, sentence: str, user_id: int | None) -> str:
     with transaction.atomic():
         link = LicenseLink.objects.get(pk=link_id)
-        _write(link, kind="license.key_revealed", sentence="The whole license key was shown.", user_id=user_id)
+        _write(link, kind=kind, sentence=sentence, user_id=user_id)
     return link.key
 
 
@@ -173,5 +198,14 @@ def _wake(link: LicenseLink) -> None:
     jobs.enqueue_links([link.pk])
 
 
-def _write(link: LicenseLink, *, kind: str, sentence: str, user_id: int | None) -> None:
-    HistoryEntry.objects.bulk_create([history.link_entry(link, kind=kind, sentence=sentence, user_id=user_id)])
+def _write(link: LicenseLink, *, kind: str, sentence: str, user_id: int | None, reason: str = "") -> None:
+    """Tell it in the license's history and in the audit."""
+    told = f"{sentence} {reason}".strip()
+    HistoryEntry.objects.bulk_create([history.link_entry(link, kind=kind, sentence=told, user_id=user_id)])
+    audit.record(kind, sentence, user_id=user_id, reason=reason, link=link)
+
+
+def _write_of_purchase(purchase: Purchase, *, kind: str, sentence: str, user_id: int | None, reason: str) -> None:
+    """Tell it in the purchase's history and in the audit."""
+    history.purchase_entry(purchase, kind=kind, sentence=f"{sentence} {reason}".strip(), user_id=user_id).save()
+    audit.record(kind, sentence, user_id=user_id, reason=reason, purchase=purchase)

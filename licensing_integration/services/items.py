@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -32,11 +32,8 @@ from licensing_integration.services.connections import adapter_of
 from licensing_integration.services.purchases import (
     beside,
 )
-from licensing_integration.services.slots import write_slots
+from licensing_integration.services.slots import MAPPING_RACE, are_terms_pinned, is_refused, write_slots
 from licensing_integration.services.terms import effective_policies, effective_terms, has_moved, mapping_of, mappings_of
-
-# A mapping saved while an item is being planned does not see that it waits; so the item looks for it once more.
-MAPPING_RACE = timedelta(minutes=1)
 
 # An event processed this long after it happened may speak of a license that the vendor's own integration made.
 FRESH_FOR = timedelta(minutes=10)
@@ -80,7 +77,9 @@ def plan_items(purchase: Purchase, state: PurchaseState, batch: Batch, *, has_ta
     rows = {line: known.get(line) or _new_row(purchase, item) for line, item in wanted.items()}
     had_problem = {line: row.problem for line, row in rows.items()}
     terms = {
-        line: _settle_terms(rows[line], item, mapping_of(item, mappings), kind=state.kind)
+        line: _settle_terms(
+            rows[line], item, mapping_of(item, mappings), links.get(rows[line].pk, {}).values(), batch, kind=state.kind
+        )
         for line, item in wanted.items()
     }
     placement = features.place(state, wanted, terms=terms, rows=rows, mappings=mappings)
@@ -112,12 +111,25 @@ def plan_items(purchase: Purchase, state: PurchaseState, batch: Batch, *, has_ta
         # The first license of an item is applied by whoever planned it, the others by jobs of their own.
         batch.first_links.extend(pending[:1])
         batch.other_links.extend(pending[1:])
-    reviews = [plan.review_at for plan in plans.values() if plan.review_at]
-    if any(row.problem and row.problem != had_problem[line] for line, row in rows.items()):
+    is_looked_for = any(row.problem for row in rows.values()) or any(
+        is_refused(link) for by_unit in links.values() for link in by_unit.values()
+    )
+    is_new_problem = any(row.problem and row.problem != had_problem[line] for line, row in rows.items())
+    purchase.review_at = _next_review(
+        purchase, plans.values(), batch, is_new_problem=is_new_problem, is_looked_for=is_looked_for
+    )
+
+
+def _next_review(
+    purchase: Purchase, plans: Iterable[ItemPlan], batch: Batch, *, is_new_problem: bool, is_looked_for: bool
+) -> datetime | None:
+    """When the purchase is planned again by itself. ``is_looked_for``: its second look at the mappings may be due."""
+    reviews = [plan.review_at for plan in plans if plan.review_at]
+    if is_new_problem:
         reviews.append(batch.now + MAPPING_RACE)
-    elif batch.event and purchase.review_at and any(row.problem for row in rows.values()):
+    elif batch.event and purchase.review_at and is_looked_for:
         reviews.append(purchase.review_at)  # an event in between is not the second look, which comes without one
-    purchase.review_at = min(reviews, default=None)
+    return min(reviews, default=None)
 
 
 def _wanted_items(state: PurchaseState, known: Mapping[str, PurchaseItem]) -> Mapping[str, ItemFact]:
@@ -196,13 +208,33 @@ def _links_by_item(purchase: Purchase) -> dict[int, dict[int, LicenseLink]]:
 
 
 def _settle_terms(
-    row: PurchaseItem, item: ItemFact, mapping: ProductMapping | None, *, kind: PurchaseKind
+    row: PurchaseItem,
+    item: ItemFact,
+    mapping: ProductMapping | None,
+    links: Collection[LicenseLink],
+    batch: Batch,
+    *,
+    kind: PurchaseKind,
 ) -> Terms | None:
     """The terms that count for an item, and the item's facts on its ``row`` (unsaved)."""
     is_moved = bool(row.terms) and has_moved(row, item, mapping)
     row.product, row.variant, row.display = item.product[:200], item.variant[:200], item.display[:300]
     row.quantity, row.attributes = item.quantity, dict(item.attributes)
-    return effective_terms(row, item, mapping, kind=kind, is_moved=is_moved)
+    is_pinned = are_terms_pinned(links)
+    terms = effective_terms(row, item, mapping, kind=kind, is_moved=is_moved, is_pinned=is_pinned)
+    if links and not is_pinned and not is_moved:
+        _note_correction(row, terms, batch)
+    return terms
+
+
+def _note_correction(row: PurchaseItem, terms: Terms | None, batch: Batch) -> None:
+    """Tell that an item which has no license yet becomes something else than planned."""
+    planned = from_json(row.terms, Terms) if row.terms else None
+    fresh = None if terms is None or terms.feature_code else terms
+    if planned is None or row.problem or fresh == (None if planned.is_withdrawn else planned):
+        return
+    words = "goes by the product mapping and attributes as they are now" if fresh else "needs no license of its own"
+    batch.note(row.purchase, "item.planned_anew", f"{row.display or row.product} has no license yet and {words}.")
 
 
 def _plan_row(
@@ -217,9 +249,7 @@ def _plan_row(
     terms: Terms | None,
     bought_for_it: Sequence[Feature],
 ) -> ItemPlan:
-    if terms is not None and terms.feature_code:
-        return ItemPlan()
-    if terms is None:
+    if terms is None or terms.feature_code:
         return _plan_without_terms(purchase, state, item, row, mapping, links, batch)
     context = _context(purchase, state, item, mapping, links, batch, terms=terms, bought_for_it=bought_for_it)
     plan = plan_item(state, item, context, first_seen_at=purchase.first_seen_at, now=batch.now)
@@ -246,6 +276,7 @@ def _plan_without_terms(
     context = _context(purchase, state, item, mapping, links, batch, terms=pinned, bought_for_it=())
     units = min(item.quantity, max(links)) if row.problem else 0
     now, first_seen_at = batch.now, purchase.first_seen_at
+    context = replace(context, is_license_needed=bool(row.problem))
     plan = plan_item(state, replace(item, quantity=units), context, first_seen_at=first_seen_at, now=now)
     if not row.problem:
         row.terms = to_json(replace(pinned, is_withdrawn=True))

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError, connection
+from django.db.models import Q
 from django.utils import timezone
 
 from licensing_integration import conf
@@ -37,6 +38,8 @@ RETURNING *
 _SETTLE = """
 UPDATE licensing_integration_licenselink
    SET applied = %(applied)s::jsonb, observed = %(observed)s::jsonb, external_id = %(external_id)s, key = %(key)s,
+       observed_at = CASE WHEN observed IS DISTINCT FROM %(observed)s::jsonb THEN clock_timestamp()
+                          ELSE observed_at END,
        state = %(state)s, expires_at = %(expires_at)s, issued_at = coalesce(issued_at, %(issued_at)s),
        attempts = 0, unclear_attempts = 0, failing_since = NULL, retry_at = NULL, is_adoptable = false,
        failure_mode = '', failure_message = '', lease_until = NULL, lease_token = NULL,
@@ -51,7 +54,10 @@ UPDATE licensing_integration_licenselink
    SET sync_state = CASE WHEN %(retry_at)s::timestamptz IS NULL AND desired = %(tried)s::jsonb
                          THEN 'attention' ELSE 'pending' END,
        retry_at = CASE WHEN desired = %(tried)s::jsonb THEN %(retry_at)s::timestamptz END,
-       unclear_attempts = unclear_attempts - %(clear)s, failure_mode = %(mode)s, failure_message = %(message)s,
+       state = coalesce(%(state)s, state),
+       expires_at = CASE WHEN %(state)s IS NULL THEN expires_at ELSE %(expires_at)s::timestamptz END,
+       unclear_attempts = %(unclear)s, is_adoptable = %(adoptable)s,
+       failure_mode = %(mode)s, failure_message = %(message)s,
        failing_since = coalesce(failing_since, %(now)s), lease_until = NULL, lease_token = NULL,
        updated_at = clock_timestamp()
  WHERE id = %(id)s AND lease_token = %(token)s
@@ -65,10 +71,12 @@ WITH known AS (
     ON CONFLICT (server, email) DO UPDATE SET external_id = excluded.external_id
 ), recorded AS ({update}), story AS (
     INSERT INTO licensing_integration_historyentry
-        (purchase_id, link_id, event_id, user_id, kind, sentence, changes, request_id, at)
-    SELECT %(purchase)s, %(id)s, %(cause)s, NULL, e.kind, e.sentence, e.changes::jsonb, e.request_id, clock_timestamp()
-      FROM unnest(%(kinds)s::text[], %(sentences)s::text[], %(changes)s::text[], %(request_ids)s::text[])
-           WITH ORDINALITY AS e(kind, sentence, changes, request_id, place), recorded
+        (purchase_id, link_id, event_id, user_id, kind, sentence, changes, calls, request_id, at)
+    SELECT %(purchase)s, %(id)s, %(cause)s, NULL, e.kind, e.sentence, e.changes::jsonb, e.calls::jsonb, e.request_id,
+           clock_timestamp()
+      FROM unnest(%(kinds)s::text[], %(sentences)s::text[], %(changes)s::text[], %(calls)s::text[],
+                  %(request_ids)s::text[])
+           WITH ORDINALITY AS e(kind, sentence, changes, calls, request_id, place), recorded
      ORDER BY e.place
 )
 SELECT sync_state FROM recorded
@@ -122,14 +130,55 @@ def _as_stored(link: LicenseLink, applied: DesiredLicense) -> object:
     return link.desired if applied == from_json(link.desired, DesiredLicense) else to_json(applied)
 
 
+def keep_answer(link: LicenseLink, snapshot: LicenseSnapshot) -> bool:
+    """Keep what the license server has just been asked for outside of an attempt. ``link``: as it was read before the
+    server was asked. ``False``, and nothing is kept, if somebody works on the license, has worked on it since, or is
+    about to: theirs is the later word."""
+    if not _is_free(link):
+        return False
+    now = timezone.now()
+    untouched = LicenseLink.objects.exclude(sync_state=SyncState.PENDING).filter(
+        Q(lease_until=None) | Q(lease_until__lt=now),
+        pk=link.pk,
+        lease_token=None,
+        external_id=link.external_id,
+        attempted_at=link.attempted_at,
+    )
+    kept = untouched.update(
+        observed=to_json(snapshot),
+        observed_at=now,
+        state=snapshot.state.value,
+        expires_at=snapshot.expires_at,
+    )
+    return bool(kept)
+
+
+def _is_free(link: LicenseLink) -> bool:
+    is_leased = link.lease_token is not None or (link.lease_until is not None and link.lease_until >= timezone.now())
+    return not is_leased and link.sync_state != SyncState.PENDING
+
+
 def fail(
-    link: LicenseLink, *, decision: Decision, message: str, entries: Sequence[HistoryEntry], now: datetime
+    link: LicenseLink,
+    *,
+    decision: Decision,
+    message: str,
+    entries: Sequence[HistoryEntry],
+    now: datetime,
+    changed: LicenseSnapshot | None = None,
 ) -> None:
-    """Record that an attempt failed, and what happens next."""
+    """Record that an attempt failed, and what happens next.
+
+    ``changed``: the license after what the attempt did all the same. People see its state and end; ``observed`` stays
+    beside ``applied``, from which the next attempt counts.
+    """
     arguments = {
+        "state": changed.state.value if changed else None,
+        "expires_at": changed.expires_at if changed else None,
         "tried": json.dumps(link.desired),
         "retry_at": decision.retry_at,
-        "clear": int(decision.is_clear),
+        "unclear": link.unclear_attempts - decision.is_clear,
+        "adoptable": link.is_adoptable,
         "mode": decision.failure_mode.value,
         "message": message,
         "now": now,
@@ -168,6 +217,7 @@ def _record(
         "kinds": [entry.kind for entry in entries],
         "sentences": [entry.sentence for entry in entries],
         "changes": [json.dumps(entry.changes) for entry in entries],
+        "calls": [json.dumps(entry.calls) if entry.calls else None for entry in entries],
         "request_ids": [entry.request_id for entry in entries],
     }
     with connection.cursor() as cursor:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 
+from django.urls import reverse
+
 from licensing_integration import conf
 from licensing_integration.exceptions import ConfigurationProblem
 from licensing_integration.services.connections import adapter_of
@@ -39,6 +41,16 @@ def token_for(store: str, reference: str) -> str:
     if not _is_readable(reference):
         raise ConfigurationProblem(f"An order id has 1 to {LONGEST_REFERENCE} characters, all of them visible, no /.")
     return _token(secrets[0], store, reference)
+
+
+def address_of(store: str, reference: str) -> str:
+    """The address of the order's page; only its path where the public address of this service is not configured.
+
+    Raises ``ConfigurationProblem`` when it needs a token and none can be made.
+    """
+    token = "" if is_secret(store, reference) else f"?token={token_for(store, reference)}"  # refuses what has no path
+    path = reverse("order-page", args=[store, reference])
+    return f"{conf.order_page().base_url.rstrip('/')}{path}{token}"
 
 
 def _is_right(token: str, store: str, reference: str) -> bool:

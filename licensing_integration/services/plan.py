@@ -147,7 +147,7 @@ def _learn(purchase: Purchase, fact: PurchaseFact, event: WebhookEvent, batch: B
         purchase.attention = UNKNOWN_PAYMENT
     if batch.by_reference:
         preparations.add_reference_alias(purchase, fact)
-        purchase.attention = takeover.question(after, fact) or purchase.attention
+        purchase.attention = takeover.question(purchase, before, after, fact) or purchase.attention
     add_aliases(purchase, order_ids=new_orders)
     if new_customer:
         add_customer_alias(purchase, new_customer)

@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 
 from licensing_integration import conf
 from licensing_integration.domain.facts import NoteFact, OrderFact, PreparationFact, PurchaseFact, SubscriptionFact
-from licensing_integration.domain.outcomes import PurchaseKind
+from licensing_integration.domain.outcomes import PurchaseKind, PurchaseStatus
 from licensing_integration.domain.preparation import requested_line
 from licensing_integration.models import Purchase, PurchaseAlias
 from licensing_integration.services.purchases import load_state, locked_purchases, order_ids_of
@@ -42,7 +42,12 @@ def purchases_of(store: str, fact: PurchaseFact, *, has_several_names: bool, by_
     """The purchases a fact speaks of, locked, and made if need be; with ``by_reference`` also those that are known by
     nothing but the reference of their order."""
     known = _known_by_reference(store, fact) if by_reference else None
-    return [known] if known else locked_purchases(store, fact, has_several_names=has_several_names)
+    found = [known] if known else locked_purchases(store, fact, has_several_names=has_several_names)
+    if isinstance(fact, OrderFact | SubscriptionFact):
+        for purchase in found:
+            if purchase.status == PurchaseStatus.PREPARED:
+                purchase.is_live = fact.is_live  # unsaved; the request says so only where the merchant has it sent
+    return found
 
 
 def _known_by_reference(store: str, fact: PurchaseFact) -> Purchase | None:
@@ -86,12 +91,14 @@ def add_reference_alias(purchase: Purchase, fact: PurchaseFact) -> None:
 def _known_preparation(store: str, fact: PreparationFact) -> Purchase | None:
     """The purchase that has what is asked for; else the order, whose items may not be told yet."""
     rows = with_reference(store, fact.reference).order_by("pk").select_for_update(no_key=True)
-    found = [(row, has_requested(row, fact.reference, fact.item.product)) for row in rows]
+    found = [(row, _has_requested(row, fact)) for row in rows]
     by_rank = sorted(found, key=lambda pair: (not pair[1], pair[0].kind != PurchaseKind.ORDER, pair[0].pk))
     return next((row for row, has_item in by_rank if has_item or row.kind == PurchaseKind.ORDER), None)
 
 
-def has_requested(purchase: Purchase, reference: str, product: str) -> bool:
+def _has_requested(purchase: Purchase, fact: PreparationFact) -> bool:
     """Whether the purchase has the item that keys are asked for, as far as is known."""
-    line = requested_line(load_state(purchase), reference=reference, product=product, quantity=1)
+    item = fact.item
+    state = load_state(purchase)
+    line = requested_line(state, reference=fact.reference, product=item.product, quantity=item.quantity)
     return line is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from django.db import connection
 from django.db.models import QuerySet
@@ -110,9 +111,9 @@ def _known_order(store: str, fact: OrderFact) -> Purchase | None:
 
 def load_state(purchase: Purchase) -> PurchaseState:
     """The folded state of a purchase; empty for one that was just made."""
-    if not purchase.state:
-        return PurchaseState(kind=PurchaseKind(purchase.kind))
-    return from_json(purchase.state, PurchaseState)
+    known = from_json(purchase.state, PurchaseState) if purchase.state else None
+    state = known or PurchaseState(kind=PurchaseKind(purchase.kind))
+    return state if purchase.is_live else replace(state, is_test=True)
 
 
 def take_over_early_refunds(purchase: Purchase, state: PurchaseState, *, order_ids: Iterable[str]) -> PurchaseState:

@@ -5,6 +5,7 @@ What we fetched ourselves goes the same way, see ``services.catch_up``.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,8 +18,10 @@ from licensing_integration import conf, jobs
 from licensing_integration.conf import StoreConfig
 from licensing_integration.domain.outcomes import EventState
 from licensing_integration.exceptions import DeliveryTooLarge, StoreDisabled, UnknownStore
+from licensing_integration.services import secret_uses
 from licensing_integration.stores.base import Delivery, RawEvent, StoreAdapter
 from licensing_integration.stores.registry import get_adapter
+from licensing_integration.stores.storable import storable
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +30,8 @@ logger = logging.getLogger(__name__)
 _STORE_AND_WAKE = """
 WITH stored AS (
     INSERT INTO licensing_integration_webhookevent
-        (store, external_id, event_type, is_live, occurred_at, received_at, deliveries, body, state, problem, attempts)
+        (store, external_id, event_type, is_live, occurred_at, received_at, deliveries, body, state, problem, attempts,
+         headers)
     VALUES {rows}
     ON CONFLICT (store, external_id) {if_known}
     RETURNING id, state, (xmax = 0) AS is_new
@@ -43,7 +47,7 @@ SELECT count(*) FILTER (WHERE is_new), (SELECT count(*) FROM job) FROM stored
 _COUNT_DELIVERY = "DO UPDATE SET deliveries = licensing_integration_webhookevent.deliveries + 1"
 _LEAVE_ALONE = "DO NOTHING"
 # A row of scalars each: arrays with unnest() cost three times the CPU, as the driver quotes their members in Python.
-_ROW = "(%s, %s, %s, %s, %s, statement_timestamp(), {deliveries}, %s, %s, %s, 0)"
+_ROW = "(%s, %s, %s, %s, %s, statement_timestamp(), {deliveries}, %s, %s, %s, 0, %s::jsonb)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,11 +58,12 @@ class Receipt:
     new: int
 
 
-def receive(store_name: str, *, body: bytes, headers: Mapping[str, str]) -> Receipt:
+def receive(store_name: str, *, body: bytes, headers: Mapping[str, str], is_from_store: bool = True) -> Receipt:
     """Verify, store and enqueue one delivery; when this returns, it is committed.
 
-    ``headers`` have lower-case names. Raises ``DeliveryRejected`` (nothing stored) or ``django.db.DatabaseError``
-    (nothing stored either; the store must be told to try again).
+    ``headers`` have lower-case names. ``is_from_store=False``: we signed it ourselves, to try the connection. Raises
+    ``DeliveryRejected`` (nothing stored) or ``django.db.DatabaseError`` (nothing stored either; the store must be told
+    to try again).
     """
     config = conf.store(store_name)
     if config is None:
@@ -69,8 +74,10 @@ def receive(store_name: str, *, body: bytes, headers: Mapping[str, str]) -> Rece
         raise DeliveryTooLarge(f"The delivery has {len(body)} bytes; the limit is {conf.webhook_max_bytes()}.")
     adapter = get_adapter(config.adapter)
     delivery = Delivery(body=body, headers=headers)
-    adapter.verify(delivery, config.webhook_secrets)
-    receipt = store_events(adapter.split(delivery), store=config, adapter=adapter)
+    signed_with = adapter.verify(delivery, config.webhook_secrets)
+    receipt = store_events(adapter.split(delivery), store=config, adapter=adapter, headers=_kept(headers, adapter))
+    if is_from_store:
+        secret_uses.note(store_name, signed_with)
     # The webhook log in the database has it all; a line for each would cost a tenth of the time an answer takes.
     logger.debug("delivery stored", extra={"store": store_name, "events": receipt.events, "new": receipt.new})
     return receipt
@@ -81,16 +88,21 @@ def store_events(
     *,
     store: StoreConfig,
     adapter: StoreAdapter,
+    headers: str | None = None,
     are_delivered: bool = True,
     priority: int = 0,
 ) -> Receipt:
     """Put events into the inbox with their first verdicts and wake a worker for the new ones, in one transaction.
 
-    Within one call no event id comes twice, and there is at least one. ``are_delivered=False``: we fetched them. That
-    counts as no delivery, so an event nobody ever delivered says 0, and a known one stays exactly as it is.
+    Within one call no event id comes twice, and there is at least one. ``headers``: those kept of the delivery, as
+    JSON text. ``are_delivered=False``: we fetched them. That counts as no delivery, so an event nobody ever delivered
+    says 0, and a known one stays exactly as it is.
     """
     hold_tests = store.test_events == "hold"
-    rows = [_row(store.name, event, _first_state(event, adapter, hold_tests=hold_tests)) for event in events]
+    rows = [
+        _row(store.name, event, _first_state(event, adapter, hold_tests=hold_tests), headers=headers)
+        for event in events
+    ]
     row = _ROW.format(deliveries=int(are_delivered))
     if_known = _COUNT_DELIVERY if are_delivered else _LEAVE_ALONE
     sql = _STORE_AND_WAKE.format(rows=", ".join([row] * len(rows)), if_known=if_known)
@@ -122,7 +134,13 @@ def _execute_anyhow(sql: str, arguments: Sequence[Any]) -> int:
         return _execute(sql, arguments)
 
 
-def _row(store_name: str, event: RawEvent, state: EventState) -> tuple[Any, ...]:
+def _kept(headers: Mapping[str, str], adapter: StoreAdapter) -> str:
+    """The headers worth keeping, as JSON text; one value for all events of the delivery."""
+    kept = {name: keep(headers[name]) for name, keep in adapter.kept_headers.items() if name in headers}
+    return json.dumps(storable(kept))
+
+
+def _row(store_name: str, event: RawEvent, state: EventState, *, headers: str | None) -> tuple[Any, ...]:
     return (
         store_name,
         event.external_id,
@@ -132,6 +150,7 @@ def _row(store_name: str, event: RawEvent, state: EventState) -> tuple[Any, ...]
         event.body,
         state.value,
         event.problem,
+        headers,
     )
 
 

@@ -6,26 +6,19 @@ beyond one row per configured store and reason, and a process writes each row at
 
 from __future__ import annotations
 
-import logging
-import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
-
-from django.db import DatabaseError, InterfaceError, connection
-from django.utils import timezone
 
 from licensing_integration import conf
 from licensing_integration.domain.outcomes import RejectionReason
 from licensing_integration.exceptions import DeliveryRejected
 from licensing_integration.models import RejectedDelivery
+from licensing_integration.services import tallies
+from licensing_integration.services.tallies import Tally
 
-logger = logging.getLogger(__name__)
-
-SECONDS_BETWEEN_WRITES: Final = 10.0
 RECENTLY: Final = timedelta(hours=24)
 
 _ADD = """
@@ -99,29 +92,6 @@ _EXPLANATIONS: Mapping[RejectionReason, Explanation] = MappingProxyType(
 )
 
 
-class Tally:
-    """Says when to write, and how many have come since; safe to share among threads.
-
-    What has come since the last write waits for the next one, so a process that ends loses that number.
-    """
-
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._waiting: dict[tuple[str, str], int] = {}
-        self._written_at: dict[tuple[str, str], float] = {}
-
-    def add(self, key: tuple[str, str]) -> int:
-        """Count one more; the number to be written now, 0 while it is too early."""
-        with self._lock:
-            now, written_at = self._clock(), self._written_at.get(key)
-            number = self._waiting.get(key, 0) + 1
-            is_due = written_at is None or now - written_at >= SECONDS_BETWEEN_WRITES
-            self._waiting[key] = 0 if is_due else number
-            self._written_at[key] = now if is_due or written_at is None else written_at
-            return number if is_due else 0
-
-
 _tally = Tally()
 
 
@@ -143,9 +113,9 @@ def explain(row: RejectedDelivery) -> Explanation:
     return Explanation(meaning=explanation.meaning, advice=explanation.advice.format(prefix=prefix))
 
 
-def recent() -> Sequence[RejectedDelivery]:
+def recent(*, now: datetime) -> Sequence[RejectedDelivery]:
     """What was refused in the last 24 hours."""
-    return list(RejectedDelivery.objects.filter(last_at__gte=timezone.now() - RECENTLY).order_by("store", "reason"))
+    return list(RejectedDelivery.objects.filter(last_at__gte=now - RECENTLY).order_by("store", "reason"))
 
 
 def _known(reason: str) -> RejectionReason:
@@ -157,8 +127,4 @@ def _known(reason: str) -> RejectionReason:
 
 def _write(store_name: str, reason: RejectionReason, number: int) -> None:
     arguments: dict[str, Any] = {"store": store_name, "reason": reason.value, "number": number, "day": RECENTLY}
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute(_ADD, arguments)
-    except (DatabaseError, InterfaceError):
-        logger.warning("refused deliveries not counted: the database is away", extra={"store": store_name})
+    tallies.write(_ADD, arguments, what="refused deliveries")

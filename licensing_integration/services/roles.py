@@ -28,6 +28,7 @@ _SUPPORT = frozenset(
         "acknowledge_purchase",
         "resync_licenselink",
         "reveal_key_licenselink",
+        "resend_key_licenselink",
     )
 )
 _STAFF = _SUPPORT | {
@@ -36,12 +37,20 @@ _STAFF = _SUPPORT | {
         "add_productmapping",
         "change_productmapping",
         "bulk_replay_webhookevent",
+        "act_on_many_licenselink",
+        "act_on_many_purchase",
+        "view_bulkreplay",
+        "view_auditentry",
         "close_disputes_purchase",
         "override_licenselink",
         "issue_again_licenselink",
     )
 }
-_OWNER = _STAFF | {f"auth.{verb}_{what}" for what in ("user", "group") for verb in ("view", "add", "change", "delete")}
+_OWNER = (
+    _STAFF
+    | {f"licensing_integration.{codename}" for codename in ("view_connections", "view_secretuse", "erase_purchase")}
+    | {f"auth.{codename}" for codename in ("view_user", "add_user", "change_user", "delete_user", "view_group")}
+)
 
 ROLES: Mapping[str, frozenset[str]] = {"Support": _SUPPORT, "Staff": _STAFF, "Owner": _OWNER}
 

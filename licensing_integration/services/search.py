@@ -3,10 +3,13 @@ it stays fast however large the tables grow."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from enum import StrEnum
+from typing import Any, Final
 
-from django.db.models import Q, QuerySet
+from django.db.models import CharField, Q, QuerySet, Value
 from django.db.models.functions import Right
 
 from licensing_integration import conf
@@ -18,13 +21,29 @@ KEY_ENDING = 6  # how much of a key we show, and therefore what people paste
 MOST_FOUND = 500
 
 
+class Name(StrEnum):
+    """By which of its names a row was found."""
+
+    EMAIL = "e-mail address"
+    STORE_ID = "order or subscription id"
+    REFERENCE = "order reference"
+    ALIAS = "another id of the order"
+    KEY = "license key"
+    LICENSE_ID = "license id"
+    KEY_ENDING = "ending of the license key"
+    EVENT_ID = "event id"
+
+
+_OF_LINKS: Final = frozenset({Name.KEY, Name.LICENSE_ID, Name.KEY_ENDING})
+
+
 @dataclass(frozen=True, kw_only=True)
 class Hits:
-    """Ids of the rows a term names itself."""
+    """The rows a term names itself: id → by which name."""
 
-    purchases: frozenset[int]
-    links: frozenset[int]
-    events: frozenset[int]
+    purchases: Mapping[int, Name]
+    links: Mapping[int, Name]
+    events: Mapping[int, Name]
 
     @property
     def total(self) -> int:
@@ -33,30 +52,48 @@ class Hits:
 
 def find(term: str) -> Hits:
     """The rows that ``term`` names: an e-mail address, order id or reference, subscription id, license key (whole, or
-    its last six characters or more), license id, or event id."""
-    term = term.strip().lstrip("…").strip()
+    its last six characters or more), license id, or event id. One query."""
+    term = clean(term)
+    hits = Hits(purchases={}, links={}, events={})
     if not term or "\x00" in term:
-        return Hits(purchases=frozenset(), links=frozenset(), events=frozenset())
-    return Hits(purchases=_ids(_purchases(term)), links=_ids(_links(term)), events=_ids(_events(term)))
+        return hits
+    first, *others = (_labeled(rows, name) for name, rows in _queries(term))
+    for pk, found_by in first.union(*others, all=True):
+        name = Name(found_by)
+        kind = hits.events if name is Name.EVENT_ID else hits.links if name in _OF_LINKS else hits.purchases
+        if len(kind) < MOST_FOUND:
+            kind.setdefault(pk, name)  # type: ignore[attr-defined]  # it is filled here and nowhere else
+    return hits
+
+
+def clean(term: str) -> str:
+    """What was meant by what was pasted: without the spaces around it, without the dots before the ending of a key,
+    and of ``Ava <ava@example.com>`` or ``mailto:ava@example.com?subject=…`` the address."""
+    term = term.strip()
+    if bracketed := re.search(r"<([^<>]*)>\s*$", term):
+        term = bracketed[1]
+    if term.lower().startswith("mailto:"):
+        term = term[len("mailto:") :].partition("?")[0]
+    return term.strip().lstrip("…").removeprefix("...").strip()
 
 
 def purchases_of(hits: Hits) -> frozenset[int]:
     """The purchases named, and those of the licenses and events named."""
-    return hits.purchases | _purchases_of_links(hits) | _purchases_of_events(hits)
+    return _purchases_of_links(hits).union(hits.purchases, _purchases_of_events(hits))
 
 
 def links_of(hits: Hits) -> frozenset[int]:
     """The licenses named, and those of the purchases and events named."""
-    purchases = hits.purchases | _purchases_of_events(hits)
+    purchases = _purchases_of_events(hits).union(hits.purchases)
     rows = LicenseLink.objects.filter(purchase__in=purchases).order_by("-id")
-    return hits.links | _ids(rows.values_list("id"))
+    return _ids(rows.values_list("id")).union(hits.links)
 
 
 def events_of(hits: Hits) -> frozenset[int]:
     """The events named, and those that touched the purchases named or the purchases of the licenses named."""
-    purchases = hits.purchases | _purchases_of_links(hits)
+    purchases = _purchases_of_links(hits).union(hits.purchases)
     told = HistoryEntry.objects.filter(purchase__in=purchases).exclude(event=None).order_by()
-    return hits.events | _ids(told.values_list("event_id").distinct())
+    return _ids(told.values_list("event_id").distinct()).union(hits.events)
 
 
 # Ids go from one query to the next as values: an OR of subqueries would read whole tables.
@@ -69,29 +106,30 @@ def _purchases_of_events(hits: Hits) -> frozenset[int]:
     return _ids(told.values_list("purchase_id").distinct())
 
 
-def _purchases(term: str) -> QuerySet[Any, tuple[int]]:
-    rows = Purchase.objects.order_by().values_list("id")
-    aliases = PurchaseAlias.objects.filter(value=term).order_by().values_list("purchase_id")
-    return rows.filter(customer_email=term.lower()).union(
-        rows.filter(external_id=term), rows.filter(reference=term), aliases
-    )
+def _queries(term: str) -> Iterator[tuple[Name, QuerySet[Any]]]:
+    """What is asked for, each with its own index. Stores' ids are case-sensitive; references and keys are written in
+    capitals by nearly everybody who makes them, and typed in small letters by nearly everybody else."""
+    spellings = {term, term.upper(), term.lower()}
+    purchases, links = Purchase.objects.all(), LicenseLink.objects.all()
+    yield Name.EMAIL, purchases.filter(customer_email=term.lower())
+    yield Name.STORE_ID, purchases.filter(external_id=term)
+    yield Name.REFERENCE, purchases.filter(reference__in=spellings)
+    yield Name.ALIAS, PurchaseAlias.objects.filter(value=term)
+    yield Name.KEY, links.filter(key__in=spellings)
+    yield Name.LICENSE_ID, links.filter(server__in=list(conf.license_servers()), external_id=term)
+    yield Name.EVENT_ID, WebhookEvent.objects.filter(external_id=term)
+    if len(term) >= KEY_ENDING:
+        endings = {spelling[-KEY_ENDING:] for spelling in spellings}
+        longer = Q(*(Q(key__endswith=spelling) for spelling in spellings), _connector=Q.OR)
+        yield Name.KEY_ENDING, links.alias(ending=Right("key", KEY_ENDING)).filter(longer, ending__in=endings)
 
 
-def _links(term: str) -> QuerySet[Any, tuple[int]]:
-    rows = LicenseLink.objects.order_by().values_list("id")
-    spellings = {term, term.upper()}
-    by_license_id = rows.filter(server__in=list(conf.license_servers()), external_id=term)
-    by_key = rows.filter(key__in=spellings)
-    if len(term) < KEY_ENDING:
-        return by_key.union(by_license_id)
-    endings = {spelling[-KEY_ENDING:] for spelling in spellings}
-    longer = Q(*(Q(key__endswith=spelling) for spelling in spellings), _connector=Q.OR)
-    by_ending = rows.alias(ending=Right("key", KEY_ENDING)).filter(longer, ending__in=endings)
-    return by_key.union(by_license_id, by_ending)
-
-
-def _events(term: str) -> QuerySet[Any, tuple[int]]:
-    return WebhookEvent.objects.filter(external_id=term).order_by().values_list("id")
+def _labeled(rows: QuerySet[Any], name: Name) -> QuerySet[Any, Any]:
+    """(id, name), no more of them than anybody reads."""
+    pk = "purchase_id" if name is Name.ALIAS else "id"
+    label = Value(name.value, output_field=CharField())
+    labeled: QuerySet[Any, Any] = rows.order_by().annotate(found_by=label).values_list(pk, "found_by")
+    return labeled[:MOST_FOUND]
 
 
 def _ids(rows: QuerySet[Any, tuple[int]]) -> frozenset[int]:

@@ -16,6 +16,7 @@ from django.utils import timezone
 from licensing_integration import conf, jobs
 from licensing_integration.domain.outcomes import EventState, SyncState
 from licensing_integration.models import LicenseLink, Purchase, WebhookEvent
+from licensing_integration.services import replays
 
 T = TypeVar("T", bound=Model)
 
@@ -43,6 +44,7 @@ def sweep(*, now: datetime | None = None) -> dict[str, int]:
         jobs.enqueue_events(events)
         jobs.enqueue_links(links)
         jobs.enqueue_purchases(purchases)
+        replays.go_on()
         with connection.cursor() as cursor:
             cursor.execute(_DELETE_STALLED_JOBS, [jobs.QUEUE, now - GIVE_UP_WORKERS_AFTER])
     return {"events": len(events), "links": len(links), "purchases": len(purchases)}

@@ -6,20 +6,21 @@ order arrives, rows and links go where they belong; the references of the slots,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from licensing_integration import jobs
 from licensing_integration.domain.facts import ItemFact, OrderFact, PurchaseFact, SubscriptionFact
 from licensing_integration.domain.folding import with_preparation
 from licensing_integration.domain.preparation import (
-    find_line,
+    assign_lines,
     lines_of_order,
     released,
     settled,
     unordered_preparations,
     waiting_preparations,
 )
-from licensing_integration.domain.purchases import KnownOrder, Preparation, PurchaseState
+from licensing_integration.domain.purchases import MAIN_LINE, KnownOrder, Preparation, PurchaseState
 from licensing_integration.models import HistoryEntry, LicenseLink, Purchase, PurchaseItem
 from licensing_integration.services.preparations import with_reference
 from licensing_integration.services.purchases import load_state, store_state
@@ -62,29 +63,66 @@ def take_over(
     return state, bool(moves)
 
 
-def question(state: PurchaseState, fact: PurchaseFact) -> str:
-    """What a person should look at after the store told of the order; empty if it is as it was prepared."""
+def question(purchase: Purchase, before: PurchaseState, state: PurchaseState, fact: PurchaseFact) -> str:
+    """What a person should look at after the store told of the order; empty if it is as it was prepared.
+
+    To be asked after ``take_over``, and before the items are planned. ``before``: the state before ``fact``.
+    """
     if not isinstance(fact, OrderFact | SubscriptionFact):
         return ""
-    foreign = _foreign_keys({key for keys in fact.given_keys.values() for key in keys})
-    if foreign:
-        endings = ", ".join(f"…{key[-6:]}" for key in foreign[:5])
-        return (
-            f"The store shows the buyer a license key that is not from here ({endings}). Compare the product's "
-            "fulfilments in the store with its set-up here, and tell the buyer which key counts."
-        )
-    products = ", ".join(sorted(item.product for item in unordered_preparations(state).values()))
+    if asked := _question_of_keys(purchase, before, fact):
+        return asked
+    unordered = unordered_preparations(state)
+    rows = PurchaseItem.objects.filter(purchase=purchase, line__in=unordered) if unordered else ()
+    products = ", ".join(sorted(row.product for row in rows))
     if products:
         return (
-            f"A key of {products} was given out on the order page, but the order does not contain it. Its license is "
-            "ended. Compare the order in the store with the fulfilments of its products."
+            f"A key of {products} was given out on the order page, but the order does not contain it, or not in that "
+            "quantity. Its license is ended. Compare the order in the store with the fulfilments of its products."
         )
     return ""
 
 
-def _foreign_keys(given: Collection[str]) -> list[str]:
-    known = set(LicenseLink.objects.filter(key__in=given).values_list("key", flat=True)) if given else set()
-    return sorted(set(given) - known)
+def _question_of_keys(purchase: Purchase, before: PurchaseState, fact: OrderFact | SubscriptionFact) -> str:
+    """About the keys that the store shows the buyer."""
+    given = sorted({key for keys in fact.given_keys.values() for key in keys})
+    if not given:
+        return ""
+    links = LicenseLink.objects.filter(key__in=given).values_list("key", "purchase_id", "item__line")
+    places = {key: (owner, line) for key, owner, line in links}
+    if foreign := [key for key in given if key not in places]:
+        return (
+            f"The store shows the buyer a license key that is not from here ({_endings(foreign)}). Compare the "
+            "product's fulfilments in the store with its set-up here, and tell the buyer which key counts."
+        )
+    if isinstance(fact, SubscriptionFact) and fact.reference in before.known_orders:
+        return ""  # told before; what it consists of may have changed since
+    for line, quantity in _quantities(fact).items():
+        keys = sorted(set(fact.given_keys.get(line, ())))
+        if elsewhere := [key for key in keys if places[key] != (purchase.pk, line)]:
+            return (
+                f"The store shows the buyer {_endings(elsewhere)} for {line}, which is the key of another license. "
+                f"Nobody was shown the key of the license made for {line}: send it to the buyer. A product needs a "
+                "line of its own in each order."
+            )
+        if len(keys) > quantity:
+            return (
+                f"The store shows the buyer {len(keys)} license keys for {line} ({_endings(keys)}), but the order has "
+                f"a quantity of {quantity}. The licenses above it are ended. Tell the buyer which key counts."
+            )
+    return ""
+
+
+def _quantities(fact: OrderFact | SubscriptionFact) -> dict[str, int]:
+    """How many units of each line the order bought."""
+    if isinstance(fact, OrderFact):
+        return {item.line: item.quantity for item in fact.items}
+    main = {MAIN_LINE: fact.snapshot.quantity} if fact.snapshot else {}
+    return {**main, **{item.line: item.quantity for item in fact.add_ons}}
+
+
+def _endings(keys: Sequence[str]) -> str:
+    return ", ".join(f"…{key[-6:]}" for key in keys[:5])
 
 
 def _tell(purchase: Purchase, state: PurchaseState, reference: str, *, note: Note) -> None:
@@ -106,11 +144,11 @@ def _settle_own(
     purchase: Purchase, state: PurchaseState, items: Mapping[str, ItemFact], fact: OrderFact | SubscriptionFact
 ) -> dict[str, str]:
     """What was prepared in this purchase gets the names that its lines turn out to have: old → new."""
-    moves: dict[str, str] = {}
-    for prepared in _prepared_rows(purchase, state, reference=fact.reference):
-        if line := _line_of(prepared, items, fact):
+    rows = list(_prepared_rows(purchase, state, reference=fact.reference))
+    moves = _lines_of(rows, state, items, fact)
+    for prepared in rows:
+        if line := moves.get(prepared.line):
             _move(prepared, purchase, line, items[line])
-            moves[prepared.line] = line
     return moves
 
 
@@ -129,15 +167,20 @@ def _take_from_others(
     others = with_reference(purchase.store, reference).exclude(pk=purchase.pk)
     for other in others.order_by("pk").select_for_update(no_key=True):
         theirs = load_state(other)
-        for prepared in _prepared_rows(other, theirs, reference=reference):
-            if line := _line_of(prepared, items, fact):
+        rows = list(_prepared_rows(other, theirs, reference=reference))
+        lines = _lines_of(rows, state, items, fact)
+        for prepared in rows:
+            if line := lines.get(prepared.line):
                 _move(prepared, purchase, line, items[line])
                 _tell_release(other, prepared, purchase, note=note)
-                taken[prepared.line] = line
                 state = with_preparation(state, replace(prepared.preparation, line=line))
                 theirs = released(theirs, prepared.line)
-                store_state(other, theirs)
-                other.save()
+        if lines:
+            store_state(other, theirs)
+            other.save()
+            if unordered_preparations(theirs):
+                jobs.enqueue_purchases([other.pk])  # it was planned when they might still have been this one's
+        taken |= lines
     return state, taken
 
 
@@ -163,9 +206,13 @@ def _prepared_rows(purchase: Purchase, state: PurchaseState, *, reference: str) 
         yield _Prepared(line=row.line, preparation=waiting[row.line], row=row, links=tuple(links))
 
 
-def _line_of(prepared: _Prepared, items: Mapping[str, ItemFact], fact: OrderFact | SubscriptionFact) -> str | None:
-    keys = {link.key for link in prepared.links if link.key}
-    return find_line(prepared.preparation.item, items, keys=keys, given_keys=fact.given_keys)
+def _lines_of(
+    rows: Iterable[_Prepared], state: PurchaseState, items: Mapping[str, ItemFact], fact: OrderFact | SubscriptionFact
+) -> dict[str, str]:
+    """Prepared line → the line of ``items`` that it turns out to be."""
+    prepared = {row.line: (row.preparation.item, {link.key for link in row.links if link.key}) for row in rows}
+    taken = {p.line for p in state.prepared.values() if p.line}
+    return assign_lines(prepared, items, given_keys=fact.given_keys, taken=taken)
 
 
 # --- moving ----------------------------------------------------------------------------------------------------------

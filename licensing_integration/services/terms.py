@@ -1,4 +1,4 @@
-"""Which mapping counts for an item, and the terms that follow from it; fixed when its licenses are planned first."""
+"""Which mapping counts for an item, and the terms that follow from it; fixed by its first license."""
 
 from __future__ import annotations
 
@@ -53,11 +53,17 @@ def has_moved(row: PurchaseItem, item: ItemFact, mapping: ProductMapping | None)
 
 
 def effective_terms(
-    row: PurchaseItem, item: ItemFact, mapping: ProductMapping | None, *, kind: PurchaseKind, is_moved: bool
+    row: PurchaseItem,
+    item: ItemFact,
+    mapping: ProductMapping | None,
+    *,
+    kind: PurchaseKind,
+    is_moved: bool,
+    is_pinned: bool,
 ) -> Terms | None:
-    """The pinned terms of an item, or fresh ones; ``None`` when it gets no license or has to wait. Writes on ``row``
-    (unsaved) which mapping counts, and why it waits."""
-    pinned = from_json(row.terms, Terms) if row.terms else None
+    """The terms an item has, if a license pins them, or fresh ones; ``None`` when it gets no license or has to wait.
+    Writes on ``row`` (unsaved) which mapping counts, and why it waits."""
+    pinned = from_json(row.terms, Terms) if row.terms and is_pinned else None
     is_usable = pinned and not pinned.is_withdrawn and not is_moved and not row.problem
     if is_usable and item.quantity <= LARGEST_QUANTITY:
         return pinned
@@ -76,6 +82,7 @@ def effective_policies(terms: Terms, mapping: ProductMapping | None, *, stores_o
     """What the mapping says; what it leaves open, and what has none, is the preset's of the terms, else the store's."""
     kind = known_servers().kind_of(terms.server) if terms.preset else ""
     defaults = preset_policies(terms.preset, kind=kind) if terms.preset else stores_own
+    defaults = replace(defaults, prepared_hours=conf.fulfilment_keep_hours())
     return resolve_policies(mapping.to_terms(defaults=defaults) if mapping else None, defaults=defaults)
 
 

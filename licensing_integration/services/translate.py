@@ -17,17 +17,22 @@ def translate(event: WebhookEvent) -> tuple[PurchaseFact, ...]:
     Raises ``PayloadError`` for what cannot be read, ``RemoteError`` or ``CredentialsRejected`` when enriching fails.
     """
     adapter = adapter_of(event.store)
-    payload = _payload(event)
-    translator = adapter.translators.get(event.event_type)
-    if translator is None:  # a replay: receiving stores these with their verdict and wakes nobody
-        raise _not_translatable(event)
-    api = store_api(event.store) if event.fetched is None else None
+    is_enriched = adapter.enrich is None or event.fetched is not None or event.event_type not in adapter.translators
+    api = None if is_enriched else store_api(event.store)
     if adapter.enrich is not None and api is not None:
         # The time before the first request: what was true then or later is in the answers.
         fetched_at = timezone.now().isoformat()
-        event.fetched = {**adapter.enrich(payload, api), FETCHED_AT: fetched_at}
+        event.fetched = {**adapter.enrich(_payload(event), api), FETCHED_AT: fetched_at}
         event.save(update_fields=["fetched"])
-        payload = _payload(event)
+    return translate_as_stored(event)
+
+
+def translate_as_stored(event: WebhookEvent) -> tuple[PurchaseFact, ...]:
+    """The event's facts by what is stored of it; nobody is asked. Raises ``PayloadError`` for what cannot be read."""
+    payload = _payload(event)
+    translator = adapter_of(event.store).translators.get(event.event_type)
+    if translator is None:  # a replay: receiving stores these with their verdict and wakes nobody
+        raise _not_translatable(event)
     return translator(payload)
 
 

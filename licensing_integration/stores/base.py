@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 from licensing_integration.domain.facts import PurchaseFact
 from licensing_integration.domain.outcomes import PurchaseKind
+from licensing_integration.domain.samples import Sample, SampleKind
 from licensing_integration.domain.terms import Policies
 from licensing_integration.http import Query
 from licensing_integration.stores.payload import Payload
@@ -31,6 +32,22 @@ class Delivery:
     headers: Mapping[str, str]
 
 
+LONGEST_HEADER = 200
+
+
+def whole(value: str) -> str:
+    """A header's value as it came, up to 200 characters."""
+    return value[:LONGEST_HEADER]
+
+
+# What says which program sent a delivery, of what kind, and under which id the proxies before us know it.
+KEPT_FROM_EVERY_STORE: Mapping[str, Callable[[str], str]] = {
+    "content-type": whole,
+    "user-agent": whole,
+    "x-request-id": whole,
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class RawEvent:
     """One event of a delivery, ready to be stored.
@@ -49,6 +66,14 @@ class RawEvent:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SampleEvent:
+    """The event of a purchase that never was. ``fetched``: what ``enrich`` would have fetched for it."""
+
+    event: RawEvent
+    fetched: Mapping[str, object] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class FulfilmentRequest:
     """One HTTP request of a store that asks for license keys and waits for them. ``query`` as it stood in the address,
     ``content_type`` and ``body`` are empty for GET."""
@@ -59,10 +84,15 @@ class FulfilmentRequest:
     is_post: bool = True
 
 
+class WriteKeys(Protocol):
+    def __call__(self, keys: Sequence[str], /, *, is_per_unit: bool) -> str: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class KeyRequest:
     """What a store asks the keys of. ``event`` is stored and worked on like any other; two requests for the same have
-    the same id. ``write`` puts the keys into the answer; it raises ``PayloadError`` when their number cannot be right.
+    the same id. ``write`` puts the keys into the answer, one for each unit with ``is_per_unit``, else one for all; it
+    raises ``PayloadError`` when their number cannot be right.
     """
 
     event: RawEvent
@@ -70,7 +100,7 @@ class KeyRequest:
     product: str
     quantity: int
     subscription_id: str
-    write: Callable[[Sequence[str]], str]
+    write: WriteKeys
 
 
 class ReadFulfilment(Protocol):
@@ -78,6 +108,15 @@ class ReadFulfilment(Protocol):
         """Raises ``InvalidSignature`` unless one of ``keys`` proves the request, ``PayloadError`` for what is wrong in
         it. Pure: the time comes from the caller."""
         ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreProduct:
+    """A product as the store lists it. ``id``: what its events name the product by. ``name``: empty where it lists
+    ids only."""
+
+    id: str
+    name: str = ""
 
 
 class StoreApi(Protocol):
@@ -93,13 +132,23 @@ class StoreApi(Protocol):
 
 Translator = Callable[[Payload], tuple[PurchaseFact, ...]]
 Enricher = Callable[[Payload, StoreApi], dict[str, object]]
+ListProducts = Callable[[StoreApi], Iterable[StoreProduct]]
 CatchUp = Callable[[StoreApi, datetime], Iterator[Sequence[RawEvent]]]
+CheckApi = Callable[[StoreApi], Sequence[str]]
+BuildSample = Callable[[Sample, datetime], SampleEvent]
 
 
 class BuildApi(Protocol):
     """``username`` is empty where a store knows one key only, ``base_url`` empty for the store's public address."""
 
     def __call__(self, *, username: str, password: str, base_url: str) -> StoreApi: ...
+
+
+class MakeTestEvent(Protocol):
+    def __call__(self, secret: Secret, *, event_id: str, now: datetime) -> Delivery:
+        """A delivery as the store would sign it, with one event of its test mode, of a type that is ignored: it can
+        never lead to a license."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,19 +158,28 @@ class StoreAdapter:
 
     ``reference_keys``: metadata keys under which the license server vendor's own integration keeps the purchase's id;
     the first is written on new licenses, all are looked for. ``policies``: what counts where no mapping says otherwise.
+    ``kept_headers``: the headers of a delivery that are worth keeping, names in lower case, each with what is kept of
+    its value. Never a signature.
     """
 
     slug: str
-    verify: Callable[[Delivery, Sequence[Secret]], None]  # raises InvalidSignature; tries every secret
+    verify: Callable[[Delivery, Sequence[Secret]], Sequence[Secret]]  # those that signed, or raises InvalidSignature
     split: Callable[[Delivery], Sequence[RawEvent]]  # never raises; what cannot be read comes as a RawEvent
     translators: Mapping[str, Translator]
     ignored: frozenset[str]
     reference_keys: Mapping[PurchaseKind, tuple[str, ...]]
+    make_test_event: MakeTestEvent
     policies: Policies = field(default_factory=Policies)
+    kept_headers: Mapping[str, Callable[[str], str]] = field(default_factory=lambda: KEPT_FROM_EVERY_STORE)
     has_several_names: bool = False  # its events name one purchase by several ids, or only its customer
     build_api: BuildApi | None = None
     api_needs_username: bool = False
     enrich: Enricher | None = None  # one I/O step; its result is stored and offered to the translator
     read_fulfilment: ReadFulfilment | None = None  # for stores that show our keys on their own order page
     catch_up: CatchUp | None = None  # pages of events since a time that the store could not deliver
+    list_products: ListProducts | None = None  # what is for sale now, for the mapping form
+    check_api: CheckApi | None = None  # what the credentials cannot do, in sentences; reads a little, changes nothing
+    samples: Sequence[SampleKind] = ()  # what ``build_sample`` can make
+    build_sample: BuildSample | None = None  # pure; a sample and when it is bought
+    made_here: frozenset[str] = frozenset()  # handled types that we make ourselves, so the store knows none of them
     is_secret_reference: Callable[[str], bool] = lambda reference: False  # an id that nobody but the buyer can know

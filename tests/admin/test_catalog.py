@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 from pytest_django import Settings
 
-from licensing_integration.models import MappingVersion, ProductMapping
+from licensing_integration.models import AuditEntry, MappingVersion, ProductMapping
 from licensing_integration.sandbox.cryptlex import CryptlexSandbox
 from tests.admin.conftest import url
 from tests.factories import ProductMappingFactory, PurchaseItemFactory
@@ -28,6 +28,7 @@ VALUES = {
     "refund_action": "suspend",
     "dispute_action": "suspend",
 }
+REASON = {"reason": "Agreed with the shop."}
 
 
 def _add(client: Client, **values: str) -> Any:
@@ -41,7 +42,7 @@ def test_adding_a_mapping_keeps_a_version_and_says_who(staff: Client) -> None:
     assert (version.mapping, version.number, version.saved_by) == (mapping, 1, staff.user)
     page = staff.get(url("productmapping", "change", mapping.pk)).content.decode()
     assert "<td>staff</td>" in page
-    assert "product_id" in page
+    assert "The first version." in page
 
 
 def test_editing_keeps_what_changed(staff: Client) -> None:
@@ -50,7 +51,10 @@ def test_editing_keeps_what_changed(staff: Client) -> None:
     staff.post(url("productmapping", "change", mapping.pk), {**VALUES, "product_id": "prod-2", "interval": "P1Y"})
     version = mapping.versions.get(number=2)
     assert version.changed_fields == ["interval", "product_id"]
-    assert "interval, product_id" in staff.get(url("productmapping", "change", mapping.pk)).content.decode()
+    page = staff.get(url("productmapping", "change", mapping.pk)).content.decode()
+    assert "License product id: prod-1 → prod-2" in page
+    assert "Interval: not said → P1Y" in page
+    assert 'id="version-2"' in page
 
 
 def test_saving_sets_waiting_purchases_in_motion_and_says_how_many(
@@ -113,7 +117,7 @@ def test_a_server_that_is_configured_no_more_stays(staff: Client) -> None:
     mapping = ProductMappingFactory(server="old", store="fastspring", store_product="photon-editor")
     page = staff.get(url("productmapping", "change", mapping.pk)).content.decode()
     assert "old (no longer configured)" in page
-    staff.post(url("productmapping", "change", mapping.pk), {**VALUES, "server": "old", "notes": "x"})
+    staff.post(url("productmapping", "change", mapping.pk), {**VALUES, **REASON, "server": "old", "notes": "x"})
     mapping.refresh_from_db()
     assert (mapping.server, mapping.notes) == ("old", "x")
 
@@ -132,15 +136,26 @@ def test_check_tells_when_the_license_server_does_not_answer(staff: Client) -> N
     mapping = ProductMappingFactory()
     data = {"action": "check_selected", "_selected_action": [mapping.pk]}
     page = staff.post(url("productmapping", "changelist"), data, follow=True).content.decode()
-    assert 'class="error"' in page
+    assert "tried again by itself" in page
 
 
-def test_deactivating_keeps_a_version(staff: Client, queued: Callable[[], list[Any]]) -> None:
+def test_deactivating_says_what_it_does_asks_why_and_keeps_a_version(
+    staff: Client, queued: Callable[[], list[Any]]
+) -> None:
     mappings = [ProductMappingFactory(store_product="photon-editor"), ProductMappingFactory(is_active=False)]
     PurchaseItemFactory(is_waiting=True)
-    data = {"action": "deactivate_selected", "_selected_action": [m.pk for m in mappings]}
-    assert "1 deactivated." in staff.post(url("productmapping", "changelist"), data, follow=True).content.decode()
+    data = {"action": "deactivate", "_selected_action": [m.pk for m in mappings]}
+    asked = staff.post(url("productmapping", "changelist"), data).content.decode()
+    assert "photon-editor: new purchases wait" in asked
+    assert "is not active" in asked
+    assert not MappingVersion.objects.exists()
+    ids = ",".join(str(mapping.pk) for mapping in mappings)
+    staff.post(url("productmapping", "deactivate_many"), {"ids": ids, "reason": ""})
+    assert not MappingVersion.objects.exists()
+    staff.post(url("productmapping", "deactivate_many"), {"ids": ids, **REASON})
     version = MappingVersion.objects.get()
     assert version.values["is_active"] is False
     assert version.saved_by == staff.user
+    entry = AuditEntry.objects.get()
+    assert (entry.action, entry.reason, entry.mapping) == ("mapping.deactivated", REASON["reason"], mappings[0])
     assert queued() == []

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from html import escape
 from typing import Any
 
 import pytest
-from django.contrib.admin.models import LogEntry
+from django.contrib import admin
+from django.db import connection
 from django.test import Client
+from django.urls import reverse
 
-from licensing_integration.admin import inbox, mixins
+from licensing_integration.admin import event_effects, mixins, replays
 from licensing_integration.admin.payloads import MOST_CHARACTERS
-from licensing_integration.models import WebhookEvent
+from licensing_integration.models import AuditEntry, BulkReplay, WebhookEvent
+from licensing_integration.sandbox.fastspring import Buyer, FastSpringShop
 from licensing_integration.services import pipeline
-from tests.admin.conftest import url
-from tests.factories import HistoryEntryFactory, LicenseLinkFactory, WebhookEventFactory
+from licensing_integration.services import replays as service
+from licensing_integration.services.translate import translate_as_stored
+from licensing_integration.stores.fastspring import ADAPTER
+from tests.admin.conftest import ROLES, url
+from tests.factories import HistoryEntryFactory, LicenseLinkFactory, PurchaseFactory, WebhookEventFactory
+
+REASON = {"reason": "because"}
 
 
 def _page(client: Client, event: WebhookEvent) -> str:
@@ -70,7 +79,7 @@ def test_half_a_surrogate_pair_does_not_break_the_page(support: Client) -> None:
 def test_a_long_payload_is_cut(support: Client) -> None:
     page = _page(support, WebhookEventFactory(body=json.dumps({"text": "x" * 2 * MOST_CHARACTERS})))
     assert "Only the beginning is shown" in page
-    assert len(page) < MOST_CHARACTERS + 20_000
+    assert len(page) < MOST_CHARACTERS + 60_000
 
 
 def test_payload_and_customer_cannot_inject_markup(support: Client) -> None:
@@ -100,6 +109,76 @@ def test_payload_and_customer_cannot_inject_markup(support: Client) -> None:
     assert "&lt;script&gt;" in support.get(pages[0]).content.decode()
 
 
+def test_the_page_shows_the_headers_that_were_kept(support: Client) -> None:
+    page = _page(support, WebhookEventFactory(headers={"user-agent": "FastSpring/1", "content-type": "text/json"}))
+    assert '<th scope="row">user-agent</th><td class="li-mono">FastSpring/1</td>' in page
+    assert "None were kept" in _page(support, WebhookEventFactory())
+
+
+def test_payloads_can_be_copied(support: Client) -> None:
+    page = _page(support, WebhookEventFactory(fetched={"a": 1}))
+    for name in ("payload", "fetched"):
+        assert f'data-copy-from="#{name}"' in page
+        assert f'<pre id="{name}"' in page
+
+
+@pytest.mark.parametrize(("is_live", "tag"), [(True, "Live"), (False, "Test")])
+def test_the_page_says_whether_it_is_a_test(is_live: bool, tag: str, support: Client) -> None:
+    page = _page(support, WebhookEventFactory(is_live=is_live))
+    assert [word for word in ("Live", "Test") if f">{word}</span>" in page] == [tag]
+
+
+def test_the_page_says_what_the_event_means_and_what_it_did_to_which_license(support: Client) -> None:
+    shop = FastSpringShop()
+    order = shop.buy(Buyer(email="ava@example.com"), "photon", quantity=2)
+    event = WebhookEventFactory(body=json.dumps(order), event_type=order["type"], external_id=order["id"])
+    purchase = PurchaseFactory(external_id=order["data"]["id"])
+    facts = translate_as_stored(event)
+    page = _page(support, event)
+    assert escape(facts[0].note) in page
+    assert url("purchase", "change", purchase.pk) in page
+    assert "It changed no license." in page
+
+    link = LicenseLinkFactory(item__purchase=purchase)
+    HistoryEntryFactory(
+        link=link, event=event, sentence="Renewed license.", changes={"expires_at": [None, "2026-06-01T00:00:00+00:00"]}
+    )
+    page = _page(support, event)
+    assert "Renewed license." in page
+    assert 'Expires: never → <strong><time datetime="2026-06-01T00:00:00Z"' in page
+    assert "It changed no license" not in page
+
+
+def test_what_the_event_said_is_not_told_twice(support: Client) -> None:
+    order = FastSpringShop().buy(Buyer(email="ava@example.com"), "photon")
+    event = WebhookEventFactory(body=json.dumps(order), event_type=order["type"], external_id=order["id"])
+    note = translate_as_stored(event)[0].note
+    purchase = PurchaseFactory(external_id=order["data"]["id"])
+    HistoryEntryFactory(purchase=purchase, event=event, sentence=note)
+    HistoryEntryFactory(purchase=purchase, event=event, sentence="A person should look.")
+    page = _page(support, event)
+    assert page.count(escape(note)) == 1
+    assert "A person should look." in page
+
+
+def test_a_translator_that_breaks_does_not_break_the_page(support: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = {"order.completed": lambda payload: 1 // 0}
+    monkeypatch.setattr(
+        "licensing_integration.stores.registry.ADAPTERS", {"fastspring": replace(ADAPTER, translators=broken)}
+    )
+    event = WebhookEventFactory(state="failed", problem="ZeroDivisionError")
+    assert "ZeroDivisionError" in _page(support, event)
+
+
+def test_an_event_that_touched_much_says_that_not_all_is_shown(
+    support: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_effects, "MOST_SHOWN", 2)
+    event = WebhookEventFactory()
+    LicenseLinkFactory.create_batch(3, cause=event)
+    assert "Only the first" in _page(support, event)
+
+
 def test_the_page_links_what_the_event_touched(support: Client) -> None:
     event = WebhookEventFactory()
     link = LicenseLinkFactory()
@@ -115,14 +194,20 @@ def test_the_page_links_what_the_event_touched(support: Client) -> None:
 def test_replay_asks_then_sets_the_event_in_motion(support: Client, queued: Callable[[], list[Any]]) -> None:
     event = WebhookEventFactory(state="failed", problem="No.", attempts=3)
     address = url("webhookevent", "replay", event.pk)
-    assert "as if it had just arrived" in support.get(address).content.decode()
+    page = support.get(address).content.decode()
+    assert "as if it had just arrived" in page
+    assert "What it will change" in page
     event.refresh_from_db()
     assert event.state == "failed"
     support.post(address)
     event.refresh_from_db()
+    assert event.state == "failed"  # no reason, no replay
+    support.post(address, REASON)
+    event.refresh_from_db()
     assert (event.state, event.problem, event.attempts) == ("received", "", 0)
     assert queued() == [("process_events", {"event_ids": [event.pk]})]
-    assert LogEntry.objects.get().user == support.user
+    entry = AuditEntry.objects.get()
+    assert (entry.action, entry.user, entry.reason, entry.event) == ("event.replay", support.user, "because", event)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +222,7 @@ def test_replaying_what_we_still_cannot_read_ends_in_the_same_verdict(
     values: dict[str, str], verdict: str, support: Client, queued: Callable[[], list[Any]]
 ) -> None:
     event = WebhookEventFactory(**values)
-    support.post(url("webhookevent", "replay", event.pk))
+    support.post(url("webhookevent", "replay", event.pk), REASON)
     pipeline.process_events(queued()[0][1]["event_ids"])
     event.refresh_from_db()
     assert event.state == verdict
@@ -148,28 +233,65 @@ def test_replaying_what_we_still_cannot_read_ends_in_the_same_verdict(
 def test_what_has_nothing_to_replay_is_not_replayed(state: str, staff: Client, queued: Callable[[], list[Any]]) -> None:
     event = WebhookEventFactory(state=state)
     assert url("webhookevent", "replay", event.pk) not in _page(staff, event)
-    staff.post(url("webhookevent", "replay", event.pk))
-    staff.post(url("webhookevent", "replay_many"), {"ids": str(event.pk)})
-    event.refresh_from_db()
-    assert event.state == state
+    staff.post(url("webhookevent", "replay", event.pk), REASON)
+    page = _ask(staff, [event.pk]).content.decode()
+    assert "left out: there is nothing to replay" in page
+    assert "Replay 0" not in page
     assert queued() == []
+
+
+# --- many at once ----------------------------------------------------------------------------------------------------
+
+
+def _ask(client: Client, ids: list[int], query: str = "") -> Any:
+    data = {"action": "replay_selected", "_selected_action": ids}
+    return client.post(url("webhookevent", "changelist") + query, data, follow=True)
+
+
+def _begin(client: Client, ids: object, reason: str = "The server is back.") -> Any:
+    return client.post(url("webhookevent", "bulk_replay"), {"ids": ids, "reason": reason}, follow=True)
 
 
 def test_replaying_many_first_shows_how_many_of_which_verdict(staff: Client, queued: Callable[[], list[Any]]) -> None:
     failed = WebhookEventFactory.create_batch(3, state="failed")
     ignored = WebhookEventFactory(state="ignored")
-    ids = [event.pk for event in [*failed, ignored]]
-    page = staff.post(url("webhookevent", "changelist"), {"action": "replay_selected", "_selected_action": ids})
-    content = page.content.decode()
-    assert "Replay 3 events" in content
-    assert '<th scope="row">Failed</th><td>3</td>' in content
-    assert "left out" in content
-    assert queued() == []
+    asked = _ask(staff, [event.pk for event in [*failed, ignored]])
+    page = asked.content.decode()
+    assert "Replay 3 events" in page
+    counts = {row["label"]: (row["number"], row["is_left_out"]) for row in asked.context["verdicts"]}
+    assert counts == {"Failed": (3, False), "Ignored": (1, True)}
+    assert "What it will change" in page
+    assert (queued(), BulkReplay.objects.count()) == ([], 0)
 
-    staff.post(url("webhookevent", "replay_many"), {"ids": page.context["ids"]})
-    assert queued() == [("process_events", {"event_ids": [event.pk]}) for event in failed]
-    assert WebhookEvent.objects.filter(state="received").count() == 3
-    assert LogEntry.objects.filter(user=staff.user).count() == 3
+    WebhookEventFactory(state="failed")  # arrives while somebody reads the page
+    begun = _begin(staff, asked.context["ids"])
+    replay = BulkReplay.objects.get()
+    assert begun.redirect_chain[-1][0] == url("bulkreplay", "change", replay.pk)
+    assert replay.event_ids == [event.pk for event in failed]
+    assert (replay.created_by, replay.reason) == (staff.user, "The server is back.")
+    assert queued() == [("replay", {"replay_id": replay.pk})]
+
+
+def test_the_preview_of_many_counts_what_would_change(staff: Client) -> None:
+    events = WebhookEventFactory.create_batch(3, state="failed")
+    preview = _ask(staff, [event.pk for event in events]).context["preview"]
+    assert preview[0] == "Of the events chosen, 3 could not be processed this time either."
+    assert len(preview) == 4
+
+
+def test_a_long_preview_is_cut(staff: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replays, "MOST_SENTENCES", 2)
+    events = WebhookEventFactory.create_batch(5, state="failed")
+    preview = _ask(staff, [event.pk for event in events]).context["preview"]
+    assert (len(preview), preview[-1]) == (4, "And 3 more changes.")
+
+
+def test_without_a_reason_it_asks_again(staff: Client) -> None:
+    event = WebhookEventFactory(state="failed")
+    asked = _begin(staff, str(event.pk), reason=" ")
+    assert "This field is required" in asked.content.decode()
+    assert "Replay 1 event<" in asked.content.decode()
+    assert BulkReplay.objects.count() == 0
 
 
 def test_all_events_of_a_filter_can_be_replayed(staff: Client) -> None:
@@ -178,24 +300,100 @@ def test_all_events_of_a_filter_can_be_replayed(staff: Client) -> None:
     data = {"action": "replay_selected", "select_across": "1", "_selected_action": ["0"]}
     page = staff.post(url("webhookevent", "changelist") + "?state__exact=failed", data)
     assert "Replay 60 events" in page.content.decode()
+    assert "10 were not looked at for this preview" in page.content.decode()
+
+
+def test_choosing_many_loads_no_payloads(staff: Client, django_assert_max_num_queries: Any) -> None:
+    ids = [event.pk for event in WebhookEventFactory.create_batch(3, state="held", event_type="wishlist.created")]
+    with django_assert_max_num_queries(60) as queries:
+        _ask(staff, ids)
+        _begin(staff, ",".join(map(str, ids)))
+    heavy = [query["sql"] for query in queries.captured_queries if '"body"' in query["sql"]]
+    assert all("received" in sql and "ignored" in sql for sql in heavy)  # those of the preview
 
 
 def test_too_many_events_are_refused(
     staff: Client, monkeypatch: pytest.MonkeyPatch, queued: Callable[[], list[Any]]
 ) -> None:
-    monkeypatch.setattr(inbox, "MOST_REPLAYED", 2)
+    monkeypatch.setattr(service, "MOST_EVENTS", 2)
     ids = [event.pk for event in WebhookEventFactory.create_batch(3, state="failed")]
-    data = {"action": "replay_selected", "_selected_action": ids}
-    assert "smaller lots" in staff.post(url("webhookevent", "changelist"), data, follow=True).content.decode()
-    staff.post(url("webhookevent", "replay_many"), {"ids": ",".join(map(str, ids))})
+    assert "smaller lots" in _ask(staff, ids).content.decode()
+    assert "are too many at once" in _begin(staff, ",".join(map(str, ids))).content.decode()
     assert queued() == []
 
 
-@pytest.mark.parametrize("ids", ["", "abc", "1;2", "²"])
+@pytest.mark.parametrize("ids", ["", "abc", "1;2", "²", "9" * 19, "-1"])
 def test_nonsense_instead_of_ids_replays_nothing(ids: str, staff: Client, queued: Callable[[], list[Any]]) -> None:
     WebhookEventFactory(state="failed")
-    assert staff.post(url("webhookevent", "replay_many"), {"ids": ids}).status_code == 302
+    assert _begin(staff, ids).redirect_chain == [(url("webhookevent", "changelist"), 302)]
     assert queued() == []
+
+
+# --- a bulk replay's own page ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def replay(staff: Client, monkeypatch: pytest.MonkeyPatch) -> BulkReplay:
+    """One of four events, of which two have been set in motion."""
+    monkeypatch.setattr(service, "EVENTS_PER_BATCH", 2)
+    ids = [event.pk for event in WebhookEventFactory.create_batch(4, state="failed")]
+    replay = service.start(ids, user_id=staff.user.pk, reason="The server is back.")
+    service.work_through(replay.pk)
+    return replay
+
+
+def test_the_page_shows_how_far_it_has_come_and_asks_again_while_it_moves(staff: Client, replay: BulkReplay) -> None:
+    page = staff.get(url("bulkreplay", "change", replay.pk)).content.decode()
+    part = staff.get(url("bulkreplay", "progress", replay.pk)).content.decode()
+    for content in (page, part):
+        assert "2 of 4 events replayed" in content
+        assert '<progress class="li-progress" max="4" value="2" aria-label="Events replayed">' in content
+        assert f'hx-get="{url("bulkreplay", "progress", replay.pk)}" hx-trigger="every 2s"' in content
+    assert "Cancel the replay" in page
+    assert "The server is back." in page
+    assert "<html" not in part
+
+
+def test_the_page_stops_asking_when_all_has_been_done(staff: Client, replay: BulkReplay) -> None:
+    service.work_through(replay.pk)
+    part = staff.get(url("bulkreplay", "progress", replay.pk)).content.decode()
+    assert "All 4 events were replayed" in part
+    assert "hx-trigger" in part  # workers are still at the last ones
+    assert '<form id="cancel-replay" hx-swap-oob="delete">' in part
+    pipeline.process_events(replay.event_ids)
+    part = staff.get(url("bulkreplay", "progress", replay.pk)).content.decode()
+    assert "hx-trigger" not in part
+    page = staff.get(url("bulkreplay", "change", replay.pk)).content.decode()
+    assert "Cancel the replay" not in page
+    assert "hx-swap-oob" not in page
+
+
+def test_it_can_be_canceled_with_one_press(staff: Client, replay: BulkReplay) -> None:
+    assert staff.get(url("bulkreplay", "cancel", replay.pk)).status_code == 302
+    replay.refresh_from_db()
+    assert replay.state == "running"  # looking is not pressing
+    page = staff.post(url("bulkreplay", "cancel", replay.pk), follow=True).content.decode()
+    assert "Canceled. No further event is replayed." in page
+    assert "Stopped after 2 of 4 events" in page
+    again = staff.post(url("bulkreplay", "cancel", replay.pk), follow=True).content.decode()
+    assert "There was nothing left to cancel." in again
+
+
+def test_the_webhook_log_leads_to_the_bulk_replays(staff: Client, support: Client, replay: BulkReplay) -> None:
+    link = f'href="{url("bulkreplay", "changelist")}"'
+    assert link in staff.get(url("webhookevent", "changelist")).content.decode()
+    assert link not in support.get(url("webhookevent", "changelist")).content.decode()
+    page = staff.get(url("bulkreplay", "changelist")).content.decode()
+    assert "2 of 4" in page
+    assert url("bulkreplay", "change", replay.pk) in page
+
+
+def test_a_replay_that_does_not_exist_is_said_to_be_missing(staff: Client) -> None:
+    for what in ("change", "progress"):
+        assert staff.get(url("bulkreplay", what, 0)).status_code == 302
+
+
+# --- the list --------------------------------------------------------------------------------------------------------
 
 
 def test_the_list_never_loads_payloads(support: Client, django_assert_max_num_queries: Any) -> None:
@@ -243,3 +441,85 @@ def test_the_list_stops_counting(support: Client, monkeypatch: pytest.MonkeyPatc
 def test_an_empty_list_says_what_will_be_there(model: str, sentence: str, support: Client) -> None:
     assert sentence in support.get(url(model, "changelist")).content.decode()
     assert "Nothing matches" in support.get(url(model, "changelist") + "?q=nothing").content.decode()
+
+
+LISTS = sorted(f"{model._meta.app_label}_{model._meta.model_name}" for model in admin.site._registry)
+
+
+@pytest.mark.parametrize("name", LISTS)
+@pytest.mark.parametrize("parameter", ["q", "type", "state__exact", "store__exact", "\x00"])
+def test_a_list_asked_for_a_nul_character_shows_itself_whole(name: str, parameter: str, client_of: Any) -> None:
+    address = reverse(f"admin:{name}_changelist")
+    answer = client_of("superuser").get(address, {parameter: "a\x00b"}, follow=True)
+    assert answer.status_code == 200
+    assert answer.redirect_chain == [(address, 302)]
+
+
+def test_nothing_is_done_to_a_list_asked_for_a_nul_character(staff: Client) -> None:
+    ids = [WebhookEventFactory(state="failed").pk]
+    assert "Replay 1 event" not in _ask(staff, ids, "?type=%00").content.decode()
+
+
+def test_a_type_that_only_another_store_sends_is_found_nowhere_without_looking(
+    support: Client, settings: Any, django_assert_max_num_queries: Any
+) -> None:
+    stripe = {"name": "stripe", "adapter": "stripe", "webhook_secrets": ("s",), "test_events": "apply"}
+    settings.STORES = [*settings.STORES, stripe]
+    WebhookEventFactory(event_type="order.completed")
+    WebhookEventFactory(event_type="unheard.of", store="stripe", state="unsupported")
+    address = url("webhookevent", "changelist")
+    with django_assert_max_num_queries(12) as queries:
+        page = support.get(address, {"store": "stripe", "type": "order.completed"})
+    assert page.context["cl"].result_count == 0
+    assert not [
+        query for query in queries.captured_queries if 'FROM "licensing_integration_webhookevent"' in query["sql"]
+    ]
+    assert support.get(address, {"store": "stripe", "type": "unheard.of"}).context["cl"].result_count == 1
+    assert support.get(address, {"store": "gone", "type": "order.completed"}).context["cl"].result_count == 0
+
+
+def test_the_types_offered_are_those_of_the_chosen_store(support: Client, settings: Any) -> None:
+    stripe = {"name": "stripe", "adapter": "stripe", "webhook_secrets": ("s",), "test_events": "apply"}
+    settings.STORES = [*settings.STORES, stripe]
+    address = url("webhookevent", "changelist")
+    assert "?type=order.completed" in support.get(address).content.decode()
+    assert "type=invoice.paid" in support.get(address).content.decode()
+    chosen = support.get(address, {"store": "stripe"}).content.decode()
+    assert "type=invoice.paid" in chosen
+    assert "type=order.completed" not in chosen
+
+
+@pytest.mark.django_db
+def test_postgresql_knows_which_filters_have_nothing_in_common() -> None:
+    """Else it reads all events of a type, newest first, for fifty of a verdict that events of that type never get."""
+    columns = "store, external_id, event_type, is_live, received_at, deliveries, body, state, problem, attempts"
+    make = (
+        f"INSERT INTO licensing_integration_webhookevent ({columns}) "
+        "SELECT 'fastspring', 'e' || n, (ARRAY['order.completed', 'mailingListEntry.updated'])[1 + n % 2], "
+        "true, now(), 1, '{}', (ARRAY['applied', 'ignored'])[1 + n % 2], '', 1 "
+        "FROM generate_series(1, 4000) n"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(make)
+        cursor.execute("ANALYZE licensing_integration_webhookevent")
+    rows = WebhookEvent.objects.filter(state="ignored", event_type="order.completed").order_by()
+    (plan,) = json.loads(rows.explain(format="json"))
+    assert plan["Plan"]["Plan Rows"] < 50
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_bulk_replays_are_seen_and_canceled_by_staff_and_above(
+    role: str, client_of: Any, staff: Client, replay: BulkReplay
+) -> None:
+    client = staff if role == "Staff" else client_of(role)
+    may_look = role in {"viewer", "Staff", "Owner", "superuser"}
+    expected = 302 if role == "anonymous" else 200 if may_look else 403
+    for what in ("changelist", "change", "progress"):
+        address = url("bulkreplay", what, *([] if what == "changelist" else [replay.pk]))
+        assert client.get(address).status_code == expected, address
+    for what in ("add", "delete"):
+        address = url("bulkreplay", what, *([] if what == "add" else [replay.pk]))
+        assert client.get(address).status_code == (302 if role == "anonymous" else 403), address
+    client.post(url("bulkreplay", "cancel", replay.pk))
+    replay.refresh_from_db()
+    assert (replay.state == "canceled") == (role in {"Staff", "Owner", "superuser"})

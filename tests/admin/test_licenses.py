@@ -17,7 +17,12 @@ from licensing_integration.domain.outcomes import ExpiryMode, LicenseState
 from licensing_integration.models import HistoryEntry, LicenseLink
 from licensing_integration.services.codec import to_json
 from tests.admin.conftest import url
-from tests.factories import HistoryEntryFactory, LicenseLinkFactory, UserFactory, WebhookEventFactory
+from tests.factories import (
+    HistoryEntryFactory,
+    LicenseLinkFactory,
+    UserFactory,
+    WebhookEventFactory,
+)
 
 REASON = {"reason": "The customer asked."}
 
@@ -28,8 +33,8 @@ def _page(client: Client, link: LicenseLink) -> str:
 
 def test_the_first_sentence_says_why(support: Client) -> None:
     link = LicenseLinkFactory(reason="The payment is overdue since 3 March 2026.")
-    content = _page(support, link).split('id="content-main"')[1]
-    assert content.split("<p ")[1].split("</p>")[0].count("The payment is overdue since 3 March 2026.") == 1
+    content = _page(support, link).split('class="li-page"')[1]
+    assert content.split('<p class="li-why">')[1].split("</p>")[0] == "The payment is overdue since 3 March 2026."
 
 
 def test_what_is_wanted_stands_beside_what_is_reported_and_where_it_comes_from(support: Client) -> None:
@@ -54,13 +59,48 @@ def test_what_is_wanted_stands_beside_what_is_reported_and_where_it_comes_from(s
         "suspended",
         True,
     )
-    assert lines["Expires"].wanted == lines["Expires"].reported == "1 March 2026 00:00 UTC"
+    assert lines["Expires"].wanted == lines["Expires"].reported
+    assert "2026-03-01 00:00 UTC" in lines["Expires"].wanted
     assert not lines["Expires"].is_different
     assert lines["License product"].origin == "product mapping"
     assert lines["Highest release"].origin == "store attribute cryptlex_max_allowed_release_version"
     assert lines["Highest release"].is_different
     assert (lines["Activations"].wanted, lines["Activations"].is_different) == ("as the license template says", False)
     assert "store attribute cryptlex_max_allowed_release_version" in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("reported_end", "ends_with_day", "is_different"),
+    [
+        (datetime(2026, 3, 1, 23, 59, 59, tzinfo=UTC), True, False),
+        (datetime(2026, 3, 2, 23, 59, 59, tzinfo=UTC), True, True),
+        (datetime(2026, 2, 28, 23, 59, 59, tzinfo=UTC), True, True),
+        (None, True, True),
+        (datetime(2026, 3, 1, 23, 59, 59, tzinfo=UTC), False, True),
+    ],
+)
+def test_the_last_day_is_no_difference_where_the_server_knows_only_days(
+    support: Client, reported_end: datetime | None, ends_with_day: bool, is_different: bool
+) -> None:
+    wanted = DesiredLicense(
+        state=LicenseState.ACTIVE,
+        server="licensespring",
+        product_id="pro",
+        expiry=ExpiryMode.PAID_THROUGH,
+        expires_at=datetime(2026, 3, 1, 9, 30, tzinfo=UTC),
+        grace_hours=24,  # which such a server keeps apart
+    )
+    reported = LicenseSnapshot(
+        license_id="x",
+        key="y",
+        product_id="pro",
+        state=LicenseState.ACTIVE,
+        expires_at=reported_end,
+        ends_with_day=ends_with_day,
+    )
+    link = LicenseLinkFactory(desired=to_json(wanted), observed=to_json(reported))
+    (line,) = [line for line in compare(link) if line.label == "Expires"]
+    assert line.is_different is is_different
 
 
 def test_nothing_differs_before_the_server_was_asked(support: Client) -> None:
@@ -143,7 +183,8 @@ def test_override_sets_state_and_expiry(staff: Client, queued: Callable[[], list
     assert queued() == [("plan_purchases", {"purchase_ids": [link.purchase_id]})]
     assert HistoryEntry.objects.get().kind == "license.overridden"
     page = _page(staff, link)
-    assert "Until 1 January 2999 12:30 UTC" in page
+    assert "Override until" in page
+    assert "2999-01-01 12:30:00 UTC" in page
     assert "(staff)" in page
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from django.test import Client
+from pytest_django import Settings
 
-from licensing_integration.models import HistoryEntry
+from licensing_integration.models import HistoryEntry, KeyMail
+from licensing_integration.services.erasure import ERASED_BODY
 from licensing_integration.services.purchases import load_state
-from tests.admin.conftest import url
+from tests.admin.conftest import ROLES, url
 from tests.factories import (
     HistoryEntryFactory,
     LicenseLinkFactory,
@@ -40,7 +43,7 @@ def test_the_page_tells_everything_we_know(support: Client) -> None:
         alias.value,
         purchase.customer_email,
         "Dispute CB1",
-        f"{purchase.paid_through:%Y %H:%M} UTC",
+        f"{purchase.paid_through:%Y-%m-%d %H:%M} UTC",
     ):
         assert expected in page, expected
     assert page.index("Issued.") < page.index("Activated.")
@@ -95,3 +98,67 @@ def test_a_purchase_that_does_not_exist_leads_back(support: Client) -> None:
     for address in (url("purchase", "change", 999), url("purchase", "plan", 999)):
         assert support.get(address)["Location"] == "/admin/"
     assert support.get("/admin/licensing_integration/purchase/abc/change/").status_code == 302
+
+
+# --- keys and personal data ------------------------------------------------------------------------------------------
+
+
+def test_all_keys_of_a_purchase_are_sent_again_in_one_mail(support: Client, settings: Settings) -> None:
+    settings.CAN_SEND_MAIL = True
+    link = LicenseLinkFactory()
+    second = LicenseLinkFactory(item=link.item, unit=2)
+    address = url("purchase", "resend", link.purchase_id)
+    asked = support.get(address).content.decode()
+    assert "One mail with 2 keys" in asked
+    assert f'value="{link.purchase.customer_email}"' in asked
+    support.post(address, {"reason": "Lost them.", "address": link.purchase.customer_email})
+    assert KeyMail.objects.get().link_ids == [link.pk, second.pk]
+
+
+def test_without_a_mail_server_the_page_says_what_to_set(support: Client) -> None:
+    link = LicenseLinkFactory()
+    page = support.get(url("purchase", "change", link.purchase_id)).content.decode()
+    assert "EMAIL_URL" in page
+    assert url("purchase", "resend", link.purchase_id) not in page
+
+
+def test_erasing_needs_the_id_of_this_purchase(client_of: Callable[[str], Client]) -> None:
+    purchase, owner = PurchaseFactory(), client_of("Owner")
+    address = url("purchase", "erase", purchase.pk)
+    refused = owner.post(address, {"reason": "Asked for.", "confirmation": "ANOTHER"})
+    assert "Nothing was erased" in refused.content.decode()
+    purchase.refresh_from_db()
+    assert purchase.customer_email
+    owner.post(address, {"reason": "Asked for.", "confirmation": purchase.external_id})
+    purchase.refresh_from_db()
+    assert (purchase.customer_email, purchase.customer_name) == ("", "[erased]")
+    assert HistoryEntry.objects.get().kind == "purchase.erased"
+    assert address not in owner.get(url("purchase", "change", purchase.pk)).content.decode()
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_only_an_owner_erases(role: str, client_of: Callable[[str], Client]) -> None:
+    purchase = PurchaseFactory()
+    data = {"reason": "Asked for.", "confirmation": purchase.external_id}
+    client_of(role).post(url("purchase", "erase", purchase.pk), data)
+    purchase.refresh_from_db()
+    assert (purchase.customer_email == "") == (role in {"Owner", "superuser"})
+
+
+def test_erasing_says_that_other_purchases_of_the_address_stay(client_of: Callable[[str], Client]) -> None:
+    purchase = PurchaseFactory(customer_email="ava@example.com")
+    PurchaseFactory(customer_email="ava@example.com")
+    page = client_of("Owner").get(url("purchase", "erase", purchase.pk)).content.decode()
+    assert "1 other purchase of this address stay" in page
+
+
+def test_an_erased_event_cannot_be_replayed_and_says_why(support: Client) -> None:
+    event = WebhookEventFactory(body=ERASED_BODY)
+    address = url("webhookevent", "replay", event.pk)
+    assert address not in support.get(url("webhookevent", "change", event.pk)).content.decode()
+    assert "was erased with the personal data" in support.get(address, follow=True).content.decode()
+
+
+def test_planning_again_says_first_what_it_would_change(support: Client) -> None:
+    page = support.get(url("purchase", "plan", LicenseLinkFactory().purchase_id)).content.decode()
+    assert "What it will change" in page

@@ -6,8 +6,9 @@ import json
 import secrets
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
+from itertools import islice
 from urllib.parse import urlencode
 
 import pytest
@@ -181,12 +182,22 @@ def server(live_server, transactional_db: None, settings, cryptlex: CryptlexSand
     """The address of the endpoint in a server of its own, which waits for keys."""
     map_product("photon")
     settings.FULFILMENT_WAIT_SECONDS = 20
+    settings.FULFILMENT_MAX_WAITING = 50
     return f"{live_server.url}{ADDRESS}"
 
 
 def _ask(address: str, order: Event, **options: str) -> requests.Response:
     headers = {"Content-Type": CONTENT_TYPE}
     return requests.post(address, data=_form(order, **options).encode(), headers=headers, timeout=30)
+
+
+def _deliver(address: str, order: Event) -> int:
+    """The status with which the order's own webhook is answered."""
+    body = delivery(order)
+    headers = {"X-FS-Signature": sign(body, secret=SECRET), "Content-Type": "application/json"}
+    return requests.post(
+        address.replace("/fulfilment/", "/webhooks/"), data=body, headers=headers, timeout=30
+    ).status_code
 
 
 def _keys(box: CryptlexSandbox) -> list[str]:
@@ -207,15 +218,8 @@ def test_fifty_requests_at_once_get_the_same_keys_of_one_set_of_licenses(server,
 @pytest.mark.slow
 def test_requests_and_order_at_once_make_one_set_of_licenses(server, order, cryptlex):
     """Whatever the store does by itself, it does not complete an order before it has its keys; people resend things."""
-    body = delivery(order)
-    headers = {"X-FS-Signature": sign(body, secret=SECRET), "Content-Type": "application/json"}
-    webhooks = server.replace("/fulfilment/", "/webhooks/")
-
-    def _deliver(_: int) -> int:
-        return requests.post(webhooks, data=body, headers=headers, timeout=30).status_code
-
     with _workers(4), ThreadPoolExecutor(20) as pool:
-        deliveries = pool.map(_deliver, range(10))
+        deliveries = pool.map(lambda _: _deliver(server, order), range(10))
         answers = list(pool.map(lambda _: _ask(server, order), range(10)))
         assert set(deliveries) == {200}
     assert {tuple(sorted(answer.text.split("\n"))) for answer in answers} == {tuple(_keys(cryptlex))}
@@ -224,17 +228,42 @@ def test_requests_and_order_at_once_make_one_set_of_licenses(server, order, cryp
 
 
 @pytest.mark.slow
+def test_of_many_requests_a_few_wait_and_the_others_are_answered_at_once(server, order, shop, cryptlex, settings):
+    """Nothing is lost for those: the licenses are made, and whoever asks again gets the same keys."""
+    settings.FULFILMENT_MAX_WAITING = 2
+    other = shop.buy(AVA, "photon")
+    with _workers():
+        ready = _ask(server, other).text
+    with ThreadPoolExecutor(6) as pool:
+        everybody = [pool.submit(_ask, server, order) for _ in range(6)]
+        early = [future.result() for future in islice(as_completed(everybody, timeout=15), 4)]
+        assert {(answer.status_code, answer.content) for answer in early} == {(503, NOT_READY)}
+        assert _deliver(server, shop.buy(AVA, "photon")) == 200
+        assert _ask(server, other).text == ready  # what is there needs no place
+        assert sum(not future.done() for future in everybody) == 2
+        with _workers():
+            told = {future.result().text for future in everybody} - {NOT_READY.decode()}
+            told.add(_ask(server, order).text)
+    (text,) = told
+    assert WebhookEvent.objects.get(event_type="fulfilment.requested", body__contains='"3"').deliveries == 7
+    links = LicenseLink.objects.filter(purchase__reference=order["data"]["reference"])
+    assert text.split("\n") == [link.key for link in links.order_by("unit")]
+    assert len(_keys(cryptlex)) == 3 + 1 + 1
+
+
+@pytest.mark.slow
 def test_a_slow_license_server_costs_the_answer_but_not_the_keys(server, order, cryptlex, settings):
     settings.FULFILMENT_WAIT_SECONDS = 0.3
     cryptlex.faults.add(**CREATE, kind="delay", seconds=1.0)
     with _workers(1):
-        early = _ask(server, order)
-        assert (early.status_code, early.content) == (503, NOT_READY)
+        with ThreadPoolExecutor(8) as pool:
+            early = list(pool.map(lambda _: _ask(server, order), range(8)))
+        assert {(answer.status_code, answer.content) for answer in early} == {(503, NOT_READY)}
         settings.FULFILMENT_WAIT_SECONDS = 20
         late = _ask(server, order)
     assert sorted(late.text.split("\n")) == _keys(cryptlex)
     assert len(_keys(cryptlex)) == 3
-    assert "not ready within 0.3 seconds" in " ".join(HistoryEntry.objects.values_list("sentence", flat=True))
+    assert HistoryEntry.objects.filter(sentence__contains="not ready within 0.3 seconds").count() == 1
 
 
 @pytest.mark.slow

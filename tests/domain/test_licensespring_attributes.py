@@ -17,6 +17,9 @@ from licensing_integration.domain.resolving import resolve_terms
 from licensing_integration.domain.servers import Server, Servers
 from licensing_integration.domain.terms import MappingTerms, Terms
 from licensing_integration.exceptions import InvalidTerm
+from licensing_integration.license_servers.base import SLOT_METADATA_KEY
+from licensing_integration.license_servers.cryptlex.values import TRIAL_KEY
+from licensing_integration.stores.registry import adapter_choices, get_adapter
 
 SPRING = Server(name="spring", kind="licensespring")
 CRYPTLEX = Server(name="lex", kind="cryptlex")
@@ -54,6 +57,8 @@ ROWS: list[tuple[str, str, str, Any]] = [
     ("valid_duration", "30d", "valid_duration", "30d"),
     ("valid_duration", "2W", "valid_duration", "2w"),
     ("valid_duration", "6m", "valid_duration", "6m"),
+    ("valid_duration", "00001d", "valid_duration", "1d"),
+    ("maintenance_duration", "010W", "maintenance_duration", "10w"),
     ("maintenance_duration", "1y", "maintenance_duration", "1y"),
     ("enable_maintenance_duration", "TRUE", "is_maintained", True),
     ("enable_maintenance_duration", "false", "is_maintained", False),
@@ -62,6 +67,7 @@ ROWS: list[tuple[str, str, str, Any]] = [
     ("assign_customer_as_user", "true", "is_customer_user", True),
     ("grace_period", "48", "grace_hours", 48),
     ("grace_period", "0", "grace_hours", 0),
+    ("grace_period", "876000", "grace_hours", 876_000),
 ]
 
 
@@ -99,6 +105,7 @@ def test_what_nobody_says_is_left_to_the_license_server(field):
         ("assign_customer_as_user", "maybe", "true or false"),
         ("grace_period", "2d", "a whole number of hours"),
         ("grace_period", "-5", "a whole number of hours"),
+        ("grace_period", "876001", "a whole number of hours, in digits, of at most 876000 (100 years)"),
         ("single_license", "ja", "true or false"),
         ("floating_users_from_quantity", "x", "true or false"),
     ],
@@ -134,6 +141,19 @@ def test_custom_fields_keep_the_capitals_of_their_names_and_the_mapping_wins_nam
 
 def test_a_custom_field_must_have_a_plain_name():
     assert "must have a plain name" in _refusal(None, **{"custom_field_" + "x" * 300: "1"})
+
+
+def _written_by_ours() -> list[str]:
+    adapters = [get_adapter(slug) for slug, _ in adapter_choices()]
+    ids = [written for adapter in adapters for written, *_ in adapter.reference_keys.values()]
+    return [SLOT_METADATA_KEY, TRIAL_KEY.upper(), *ids, *(f"{adapter.slug}_driver" for adapter in adapters)]
+
+
+@pytest.mark.parametrize("name", _written_by_ours())
+def test_a_custom_field_cannot_have_the_name_of_what_licenses_are_found_by(name):
+    told = f"The custom field {name} of the "
+    assert told + f"store attribute custom_field_{name} has" in _refusal(None, **{f"custom_field_{name}": "1"})
+    assert told + "product mapping has" in _refusal(MappingTerms(server="spring", custom_fields={name: "1"}))
 
 
 # --- quantity --------------------------------------------------------------------------------------------------------

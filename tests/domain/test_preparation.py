@@ -17,7 +17,7 @@ from licensing_integration.domain.items import items_of
 from licensing_integration.domain.outcomes import LicenseState, PurchaseKind, PurchaseStatus
 from licensing_integration.domain.planning import Standing, judge
 from licensing_integration.domain.preparation import (
-    find_line,
+    assign_lines,
     order_of,
     released,
     requested_line,
@@ -77,14 +77,24 @@ def _judged(state: PurchaseState, *, now: datetime, **policies: Any) -> Standing
 
 
 def test_what_was_prepared_counts_until_the_order_is_told():
-    assert items_of(_folded(_prepared(quantity=2))) == {"photon": _item(quantity=2)}
-    assert items_of(_folded(_prepared(quantity=2), PENDING, FAILED)) == {"photon": _item(quantity=2)}
+    prepared = {"photon*2": _item(quantity=2, line="photon*2")}
+    assert items_of(_folded(_prepared(quantity=2))) == prepared
+    assert items_of(_folded(_prepared(quantity=2), PENDING, FAILED)) == prepared
     assert items_of(_folded(_prepared(quantity=2), COMPLETED)) == {"photon": COMPLETED.items[0]}
 
 
-def test_of_two_requests_the_larger_counts():
+def test_requests_of_two_quantities_are_two_items():
     one, other = _prepared(quantity=2), _prepared(1, quantity=5)
-    assert items_of(_folded(one, other)) == items_of(_folded(other, one)) == {"photon": _item(quantity=5)}
+    for state in (_folded(one, other), _folded(other, one)):
+        assert {line: item.quantity for line, item in items_of(state).items()} == {"photon*2": 2, "photon*5": 5}
+
+
+def test_of_two_requests_for_the_same_the_newest_tells_its_attributes():
+    old = replace(_prepared(), item=_item(attributes={"max_activations": "many"}))
+    new = replace(_prepared(1), item=_item(attributes={"max_activations": "3"}))
+    for state in (_folded(old, new), _folded(new, old)):
+        assert items_of(state)["photon*1"].attributes == {"max_activations": "3"}
+        assert state.prepared_at == day(0)
 
 
 def test_the_order_knows_its_buyer_better():
@@ -95,27 +105,37 @@ def test_the_order_knows_its_buyer_better():
 
 def test_a_subscription_expects_what_was_prepared_until_its_order_is_known():
     state = _subscribed(_prepared(product="node"), described(1))
-    assert set(items_of(state)) == {"main", "REF-1:node"}
+    assert set(items_of(state)) == {"main", "REF-1:node*1"}
     known = replace(state, known_orders=_known("studio"))
     assert set(items_of(known)) == {"main"}
-    assert set(unordered_preparations(known)) == {"REF-1:node"}
+    assert set(unordered_preparations(known)) == {"REF-1:node*1"}
     assert not unordered_preparations(replace(state, known_orders=_known("node", "studio")))
+
+
+def test_what_is_left_when_every_line_of_a_product_has_its_licenses_was_not_ordered():
+    state = _folded(_prepared(quantity=2), _prepared(1, quantity=5))
+    state = replace(state, known_orders=_known("photon"))
+    assert not unordered_preparations(state)
+    assert set(unordered_preparations(settled(state, {"photon*2": "photon"}))) == {"photon*5"}
+    assert set(unordered_preparations(released(state, "photon*5"))) == {"photon*2"}
+    twice = replace(state, known_orders=_known("photon", "photon"))
+    assert not unordered_preparations(settled(twice, {"photon*2": "photon"}))
 
 
 def test_another_order_of_a_subscription_is_waited_for_by_itself():
     state = replace(_subscribed(described(1)), known_orders=_known("studio"))
     state = fold(state, _prepared(2, "node", reference="REF-2"), event_id="later")
-    assert set(items_of(state)) == {"main", "REF-2:node"}
+    assert set(items_of(state)) == {"main", "REF-2:node*1"}
 
 
 def test_what_was_prepared_for_the_subscriptions_own_product_is_no_item_beside_it():
     state = _subscribed(_prepared(product="studio"), described(1))
     assert set(items_of(state)) == {"main"}
-    assert set(waiting_preparations(state)) == {"REF-1:studio"}
+    assert set(waiting_preparations(state)) == {"REF-1:studio*1"}
 
 
 def test_what_went_over_to_another_purchase_counts_no_more():
-    state = released(_folded(_prepared()), "photon")
+    state = released(_folded(_prepared()), "photon*1")
     assert not items_of(state)
     assert not state.is_prepared
     assert state.status is PurchaseStatus.COMPLETED
@@ -175,23 +195,44 @@ def test_an_ended_subscription_is_ended_although_it_was_prepared():
 # --- finding its place -----------------------------------------------------------------------------------------------
 
 
+def _assigned(item: ItemFact, items: dict[str, ItemFact], **options: Any) -> str | None:
+    keys = options.pop("keys", ())
+    return assign_lines({"prepared": (item, keys)}, items, **{"given_keys": {}, **options}).get("prepared")
+
+
 def test_the_product_tells_the_line():
     items = {"main": _item("studio", line="main"), "addon:node:o": _item("node", line="addon:node:o")}
-    assert find_line(_item("node"), items, given_keys={}) == "addon:node:o"
-    assert find_line(_item("photon"), items, given_keys={}) is None
+    assert _assigned(_item("node"), items) == "addon:node:o"
+    assert _assigned(_item("photon"), items) is None
+
+
+TWO_LINES = {"photon": _item(quantity=1), "photon#2": _item(quantity=3, line="photon#2")}
 
 
 def test_of_several_lines_of_a_product_the_quantity_tells():
-    items = {"photon": _item(quantity=1), "photon#2": _item(quantity=3, line="photon#2")}
-    assert find_line(_item(quantity=3), items, given_keys={}) == "photon#2"
-    assert find_line(_item(quantity=1), items, given_keys={}) == "photon"
-    assert find_line(_item(quantity=2), items, given_keys={}) == "photon"
+    assert _assigned(_item(quantity=3), TWO_LINES) == "photon#2"
+    assert _assigned(_item(quantity=1), TWO_LINES) == "photon"
+    assert _assigned(_item(quantity=2), TWO_LINES) == "photon"
 
 
 def test_the_keys_in_the_order_tell_more_than_the_product():
     items = {"photon": _item(), "brushes": _item("brushes")}
-    assert find_line(_item(), items, keys={"K-1"}, given_keys={"brushes": ["K-1"]}) == "brushes"
-    assert find_line(_item(), items, keys={"K-1"}, given_keys={"brushes": ["K-2"], "gone": ["K-1"]}) == "photon"
+    assert _assigned(_item(), items, keys={"K-1"}, given_keys={"brushes": ["K-1"]}) == "brushes"
+    assert _assigned(_item(), items, keys={"K-1"}, given_keys={"brushes": ["K-2"], "gone": ["K-1"]}) == "photon"
+
+
+def test_a_line_has_the_licenses_of_one_request():
+    prepared = {"one": (_item(quantity=1), {"K-1"}), "two": (_item(quantity=2), {"K-2"})}
+    assert assign_lines(prepared, TWO_LINES, given_keys={}) == {"one": "photon", "two": "photon#2"}
+    assert assign_lines(prepared, {"photon": _item(quantity=2)}, given_keys={}) == {"two": "photon"}
+    shown = {"photon": ["K-2"], "photon#2": ["K-1"]}
+    assert assign_lines(prepared, TWO_LINES, given_keys=shown) == {"one": "photon#2", "two": "photon"}
+
+
+def test_a_line_that_has_its_licenses_gets_others_only_by_their_key():
+    items = {"photon": _item()}
+    assert _assigned(_item(), items, taken={"photon"}) is None
+    assert _assigned(_item(), items, taken={"photon"}, keys={"K-1"}, given_keys={"photon": ["K-1"]}) == "photon"
 
 
 def test_the_facts_of_an_order_tell_all_of_its_products():
@@ -200,6 +241,7 @@ def test_the_facts_of_an_order_tell_all_of_its_products():
     assert order_of([order, subscription]) == {
         "REF-1": KnownOrder(order_id="order-1", products=("node", "photon", "studio"))
     }
+    assert order_of([_order(PurchaseStatus.COMPLETED, *TWO_LINES.values())])["REF-1"].products == ("photon", "photon")
     assert not order_of([FAILED, described(1), charged(30, 2)])
     assert not order_of([replace(COMPLETED, reference="")])
 
@@ -207,7 +249,8 @@ def test_the_facts_of_an_order_tell_all_of_its_products():
 @pytest.mark.parametrize(
     ("facts", "line"),
     [
-        ([_prepared()], "photon"),
+        ([_prepared()], "photon*1"),
+        ([_prepared(quantity=2), _prepared()], "photon*1"),
         ([COMPLETED], "photon"),
         ([_prepared(), COMPLETED], "photon"),
         ([_prepared(product="brushes"), COMPLETED], None),
@@ -224,14 +267,21 @@ def test_a_request_finds_its_line_of_a_subscription():
 
     add_ons = [_item("node", line="addon:node:order-1", order_id="order-1")]
     state = _subscribed(_prepared(product="studio"), _prepared(product="node"))
-    assert (_line(state, "studio"), _line(state, "node")) == ("REF-1:studio", "REF-1:node")
+    assert (_line(state, "studio"), _line(state, "node")) == ("REF-1:studio*1", "REF-1:node*1")
     state = fold(state, bought(add_ons=add_ons), event_id="order")
-    state = settled(state, {"REF-1:studio": "main"})
+    state = settled(state, {"REF-1:studio*1": "main"})
     state = replace(state, known_orders={"REF-1": KnownOrder(order_id="order-1", products=("node", "studio"))})
     assert (_line(state, "studio"), _line(state, "node")) == ("main", "addon:node:order-1")
     assert (_line(state, "studio", "REF-1-RENEWAL"), _line(state, "node", "REF-2")) == ("main", None)
     moved = fold(state, described(5, product="studio-max"), event_id="change")
     assert (_line(moved, "studio"), _line(moved, "studio-max")) == ("main", "main")
+
+
+def test_a_request_without_a_subscription_is_not_for_what_another_one_named_it_for():
+    state = _subscribed(_prepared(product="studio", subscription_id="sub-1"), described(1))
+    asked = {"reference": "REF-1", "product": "studio", "quantity": 1}
+    assert requested_line(state, **asked, subscription_id="sub-1") == "main"
+    assert requested_line(state, **asked) is None
 
 
 # --- any order -------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from tests.faults.stack import PRIVATE_KEY, Stack
 from tests.faults.verdict import keys_on_servers
 
 PATIENCE_SECONDS = 60.0
-PAUSE_SECONDS = 0.1
+PAUSE_SECONDS = 0.3
 
 
 @dataclass(frozen=True, kw_only=True)

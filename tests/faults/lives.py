@@ -138,14 +138,14 @@ def orders(
         lines = [shop.item(server.by_date, quantity=quantity) for server in servers]
         event = shop.order(buyer(number), *lines)
         name = event["data"]["reference" if is_prepared else "id"]
-        expected = [_ordered(name, server, quantity=quantity) for server in servers]
+        asked = f"*{quantity}" if is_prepared else ""
+        expected = [_ordered(f"{name}/{server.by_date}{asked}", server, quantity=quantity) for server in servers]
         lives.append(Life(events=(event,), expected=tuple(expected)))
     return lives
 
 
-def _ordered(name: str, server: Server, *, quantity: int) -> Expected:
-    line = f"fastspring/order/{name}/{server.by_date}"
-    slots = tuple(f"{line}/{unit}" for unit in range(1, quantity + 1))
+def _ordered(line: str, server: Server, *, quantity: int) -> Expected:
+    slots = tuple(f"fastspring/order/{line}/{unit}" for unit in range(1, quantity + 1))
     return Expected(server=server, slots=slots, state="active")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -21,6 +22,7 @@ from tests.faults.verdict import check, kinds_of
 pytestmark = pytest.mark.slow
 
 WAIT_SECONDS, STORE_SECONDS = 4.5, 5.0  # how long we wait by default, and the store
+PROCESSES, PLACES = 2, 4  # of the stack's web server, and for requests that wait in each of them
 
 
 def test_without_a_worker_no_key_is_told_and_afterwards_always_the_same(stack: Stack) -> None:
@@ -45,6 +47,31 @@ def test_without_a_worker_no_key_is_told_and_afterwards_always_the_same(stack: S
             keys_of(stack, life, line=line) for line in range(len(SERVERS))
         ]
     check(stack, [life])
+
+
+def test_fifty_who_wait_for_no_worker_keep_no_webhook_waiting(stack: Stack) -> None:
+    """As many wait as the processes have places for; the others hear at once that they should ask again."""
+    (life,), (other,) = (orders(1, quantity=1, servers=[SPRING], is_prepared=asks) for asks in (True, False))
+    asker = Asker(stack)
+    with ThreadPoolExecutor(50) as pool:
+        everybody = [pool.submit(asker.ask, life.events[0]) for _ in range(50)]
+        wait_until(lambda: len(asker.answers) >= 50 - PROCESSES * PLACES, what="only those with a place wait")
+        began = time.monotonic()
+        post(stack, *deliveries_of([other]))
+        seconds = time.monotonic() - began
+        assert len(asker.answers) < 50, "nobody waits any more"
+    answers = [future.result() for future in everybody]
+    assert seconds < 1.0
+    assert {answer.status for answer in answers} == {503}
+    assert max(answer.seconds for answer in answers) < STORE_SECONDS
+    assert sum(answer.seconds < WAIT_SECONDS / 2 for answer in answers) >= 50 - PROCESSES * PLACES
+    with stack.workers():
+        keys = asker.insist(life.events[0])
+        complete(life, keys)
+        post(stack, *deliveries_of([life]))
+        stack.wait_for_quiet()
+    check(stack, [life, other])
+    assert keys == keys_of(stack, life)
 
 
 def test_a_license_server_slower_than_the_store_waits_costs_time_and_no_key(stack: Stack) -> None:

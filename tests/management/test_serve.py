@@ -57,7 +57,9 @@ def test_a_free_port_is_used_as_asked(taken_port: int) -> None:
 def test_a_process_has_one_thread_unless_stores_wait_for_keys(settings: Settings) -> None:
     assert default_threads() == 1
     settings.STORES = [{**settings.STORES[0], "fulfilment_keys": ("a-private-key",)}]
-    assert default_threads() > 1
+    assert default_threads() == 8
+    settings.FULFILMENT_MAX_WAITING = 10
+    assert default_threads() == 20
 
 
 def _answer(url: str) -> tuple[int, dict[str, str]]:

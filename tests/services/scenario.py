@@ -97,11 +97,16 @@ def in_one_order(*purchases: tuple[DemoSubscription, list[Event]]) -> list[Event
     activations = []
     for subscription, events in purchases:
         subscription.order_id = first_order["data"]["id"]
+        subscription.order_reference = first_order["data"]["reference"]
         activation = copy.deepcopy(events[0])
-        activation["data"]["initialOrderId"] = subscription.order_id
+        activation["data"] |= _initial_order(subscription)
         activations.append(activation)
     lines = [copy.deepcopy(line) for _, events in purchases for line in events[-1]["data"]["items"]]
     for line in lines:
-        line["subscription"]["initialOrderId"] = first_order["data"]["id"]
+        line["subscription"] |= _initial_order(purchases[0][0])
     first_order["data"] |= {"items": lines, "total": float(sum(line["subtotal"] for line in lines))}
     return [*activations, first_order]
+
+
+def _initial_order(subscription: DemoSubscription) -> dict[str, str]:
+    return {"initialOrderId": subscription.order_id, "initialOrderReference": subscription.order_reference}

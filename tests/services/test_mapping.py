@@ -187,7 +187,7 @@ def test_held_test_events_are_applied_when_somebody_replays_them(shop, post, wor
     post(shop.buy(AVA, "photon", attributes=ATTRIBUTES))
     work()
     assert (WebhookEvent.objects.get().state, cryptlex.licenses) == (EventState.HELD, [])
-    assert interventions.replay_events([WebhookEvent.objects.get().pk]) == 1
+    assert interventions.replay_events([WebhookEvent.objects.get().pk], user_id=None, reason="") == 1
     work()
     assert WebhookEvent.objects.get().state == EventState.APPLIED
     assert len(cryptlex.licenses) == 1
@@ -209,7 +209,7 @@ def test_a_replay_of_anything_applied_changes_nothing(shop, deliver, work, crypt
     deliver(shop.overdue(subscription))
     before = cryptlex.licenses
     for _ in range(rounds):
-        interventions.replay_events(list(WebhookEvent.objects.values_list("pk", flat=True)))
+        interventions.replay_events(list(WebhookEvent.objects.values_list("pk", flat=True)), user_id=None, reason="")
         work()
     assert cryptlex.licenses == before
     assert only_purchase().status == PurchaseStatus.OVERDUE
@@ -222,7 +222,7 @@ def test_a_malformed_event_can_be_replayed_after_an_update(shop, deliver, work, 
     event = WebhookEvent.objects.get()
     assert event.state == EventState.MALFORMED
     WebhookEvent.objects.update(body=event.body.replace('"quantity"', f'"product":"{good}","quantity"', 1))
-    interventions.replay_events([event.pk])
+    interventions.replay_events([event.pk], user_id=None, reason="")
     work()
     assert WebhookEvent.objects.get().state == EventState.APPLIED
     assert len(cryptlex.licenses) == 1

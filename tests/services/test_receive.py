@@ -322,3 +322,45 @@ def test_a_product_id_as_long_as_an_id_may_be_is_kept(shop, post, work, cryptlex
     assert _states() == ["applied"]
     assert PurchaseItem.objects.get().product == "p" * 200
     assert len(cryptlex.licenses) == 1
+
+
+# --- headers ---------------------------------------------------------------------------------------------------------
+
+SENT_BY = {"user-agent": "FastSpring/1", "content-type": "application/json; charset=UTF-8"}
+
+
+@pytest.mark.django_db
+def test_the_headers_that_matter_are_kept_with_every_event_of_the_delivery(shop):
+    _, events = shop.subscribe(AVA, "studio", attributes=ATTRIBUTES)
+    body = delivery(*events)
+    signature = sign(body, secret=SECRET)
+    headers = {"x-fs-signature": signature, "authorization": "Basic c2VjcmV0", "cookie": "a=b", **SENT_BY}
+    receive("fastspring", body=body, headers=headers)
+    assert list(WebhookEvent.objects.values_list("headers", flat=True)) == [SENT_BY] * len(events)
+
+
+@pytest.mark.django_db
+def test_headers_are_those_of_the_first_delivery(shop):
+    body = delivery(shop.buy(AVA, "photon"))
+    for agent in ("first", "second"):
+        headers = {"x-fs-signature": sign(body, secret=SECRET), "user-agent": agent}
+        receive("fastspring", body=body, headers=headers)
+    assert WebhookEvent.objects.get().headers == {"user-agent": "first"}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [("x" * 10_000, "x" * 200), ('"\\', '"\\'), ("a\x00b", "ab"), ("Zoë\ud800", "Zoë?"), ("", "")],
+)
+def test_no_header_keeps_a_delivery_from_being_stored(shop, value, kept):
+    body = delivery(shop.buy(AVA, "photon"))
+    receive("fastspring", body=body, headers={"x-fs-signature": sign(body, secret=SECRET), "user-agent": value})
+    assert WebhookEvent.objects.get().headers == {"user-agent": kept}
+
+
+@pytest.mark.django_db
+def test_headers_cost_no_query(shop, django_assert_num_queries):
+    body = delivery(shop.buy(AVA, "photon"))
+    with django_assert_num_queries(1):
+        receive("fastspring", body=body, headers={"x-fs-signature": sign(body, secret=SECRET), **SENT_BY})

@@ -119,7 +119,7 @@ def test_a_chargeback_suspends_until_staff_notes_that_it_was_won(shop, deliver, 
     interventions.close_disputes(only_purchase().pk, user_id=None, reason="The bank decided for us.")
     work()
     assert states(cryptlex) == ["active"]
-    interventions.replay_events(list(WebhookEvent.objects.values_list("pk", flat=True)))
+    interventions.replay_events(list(WebhookEvent.objects.values_list("pk", flat=True)), user_id=None, reason="")
     work()
     assert states(cryptlex) == ["active"]
     assert "Dispute closed as won. The bank decided for us." in sentences()

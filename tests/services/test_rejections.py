@@ -24,7 +24,7 @@ from licensing_integration.exceptions import (
 )
 from licensing_integration.models import RejectedDelivery
 from licensing_integration.services import rejections
-from licensing_integration.services.rejections import SECONDS_BETWEEN_WRITES, Tally
+from licensing_integration.services.tallies import SECONDS_BETWEEN_WRITES, Tally
 
 WRONG = InvalidSignature("secret-detail", reason=RejectionReason.WRONG_SIGNATURE)
 
@@ -134,7 +134,7 @@ def test_recent_is_what_happened_in_the_last_24_hours():
     for store, hours in (("old", 25), ("new", 23)):
         moment = timezone.now() - timedelta(hours=hours)
         RejectedDelivery.objects.create(store=store, reason="wrong_signature", last_at=moment)
-    assert [row.store for row in rejections.recent()] == ["new"]
+    assert [row.store for row in rejections.recent(now=timezone.now())] == ["new"]
 
 
 def test_threads_lose_none_and_write_once(hasty_threads, tally, clock):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import pytest
@@ -15,7 +17,7 @@ from licensing_integration.domain.facts import Fact
 from licensing_integration.domain.outcomes import PurchaseKind
 from licensing_integration.exceptions import InvalidSignature, PayloadError, RemoteError
 from licensing_integration.http import Query, fill_path
-from licensing_integration.stores.base import Delivery, Secret, StoreAdapter
+from licensing_integration.stores.base import LONGEST_HEADER, Delivery, Secret, StoreAdapter
 from licensing_integration.stores.payload import IDENTIFIER_LENGTH, Payload
 
 JSON = st.recursive(
@@ -70,11 +72,11 @@ class StoreAdapterContract(ABC):
     # Signatures
 
     def test_accepts_what_the_store_signed(self) -> None:
-        self._verify(self.sign(self.body, "right"), secrets=["right"])
+        assert self._verify(self.sign(self.body, "right"), secrets=["right"]) == ["right"]
 
     @pytest.mark.parametrize("secrets", [["right", "new"], ["new", "right"], ["", "right"]])
     def test_accepts_any_of_several_secrets(self, secrets: list[str]) -> None:
-        self._verify(self.sign(self.body, "right"), secrets=secrets)
+        assert self._verify(self.sign(self.body, "right"), secrets=secrets) == ["right"]
 
     @pytest.mark.parametrize("secrets", [[], [""], ["", " "]])
     @pytest.mark.parametrize("signed_with", ["right", "", " "])
@@ -109,9 +111,34 @@ class StoreAdapterContract(ABC):
         told = [secret for secret in ("right-secret", *right.values()) if secret in str(refusal.value)]
         assert told == []
 
-    def _verify(self, headers: Mapping[str, str], *, secrets: list[str]) -> None:
+    def _verify(self, headers: Mapping[str, str], *, secrets: list[str]) -> list[str]:
         delivery = Delivery(body=self.body, headers=headers)
-        self.adapter.verify(delivery, [Secret(secret) for secret in secrets])
+        return list(self.adapter.verify(delivery, [Secret(secret) for secret in secrets]))
+
+    def test_a_test_event_is_rightly_signed_and_can_make_no_license(self) -> None:
+        secret, now = Secret("right"), datetime.now(UTC).replace(microsecond=0)
+        delivery = self.adapter.make_test_event(secret, event_id="test-1", now=now)
+        assert list(self.adapter.verify(delivery, [secret])) == [secret]
+        (event,) = self.adapter.split(delivery)
+        assert event.event_type in self.adapter.ignored
+        assert (event.external_id, event.is_live, event.occurred_at, event.problem) == ("test-1", False, now, "")
+
+    # Headers
+
+    def test_no_signature_is_kept(self) -> None:
+        (name, header), *others = self.sign(self.body, "the-secret").items()
+        assert not others
+        keep = self.adapter.kept_headers.get(name, lambda value: "")
+        digests = [part for part in re.split(r"[,=\s]", header) if len(part) > 20]
+        assert digests
+        assert not [digest for digest in digests if digest in keep(header)]
+
+    @pytest.mark.parametrize("value", ["", "x" * 10_000, "t=" + "1" * 10_000, ",,,=", "ü\x00"])
+    def test_of_any_header_little_is_kept(self, value: str) -> None:
+        assert all(len(keep(value)) <= LONGEST_HEADER for keep in self.adapter.kept_headers.values())
+
+    def test_header_names_are_in_lower_case(self) -> None:
+        assert all(name == name.lower() for name in self.adapter.kept_headers)
 
     # Splitting
 

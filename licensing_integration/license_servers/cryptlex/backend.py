@@ -7,14 +7,13 @@ reference in its metadata and is looked for there before it would be created a s
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
 from licensing_integration.domain.facts import Customer
 from licensing_integration.domain.licenses import DesiredLicense, LicenseSnapshot, LicenseTemplate, ServerProduct
-from licensing_integration.domain.outcomes import ExpiryMode, LicenseState
+from licensing_integration.domain.outcomes import ExpiryMode
 from licensing_integration.exceptions import (
     ConfigurationProblem,
     LicensingIntegrationError,
@@ -22,17 +21,13 @@ from licensing_integration.exceptions import (
     RemoteError,
     TransientRemoteError,
 )
-from licensing_integration.license_servers.base import SLOT_METADATA_KEY, Convergence
+from licensing_integration.license_servers.base import SLOT_METADATA_KEY, Convergence, PlannedCall, TokenReport
 from licensing_integration.license_servers.cryptlex.client import CryptlexClient
 from licensing_integration.license_servers.cryptlex.converge import SAME_MOMENT, Converger
-from licensing_integration.license_servers.cryptlex.equivalents import (
-    as_cryptlex,
-    creation_members,
-    missing_equivalents,
-    unknown_feature,
-)
+from licensing_integration.license_servers.cryptlex.creation import creation_calls, license_body, user_body, wanted_end
+from licensing_integration.license_servers.cryptlex.equivalents import as_cryptlex, missing_equivalents, unknown_feature
 from licensing_integration.license_servers.cryptlex.features import FeatureCatalog
-from licensing_integration.license_servers.cryptlex.marks import FEATURE_MARK, FEATURE_PREFIX, Mark, entry, marks
+from licensing_integration.license_servers.cryptlex.token import describe_token
 from licensing_integration.license_servers.cryptlex.values import Json, metadata_entries, text, to_snapshot, to_wire
 
 DUPLICATE_CODE: Final = "DUPLICATE_FIELD_VALUE"  # the only error code the vendor publishes
@@ -40,7 +35,6 @@ PLACEHOLDERS: Final = frozenset({"subscription_empty", "transaction_empty"})
 """What the vendor's own integrations write where they have no id: shared by unrelated licenses."""
 
 _DASHBOARDS: Final = {"api.cryptlex.com": "https://app.cryptlex.com/licenses/"}  # assumption: published nowhere
-_MAX_NAME = 256
 _PROBES: Final = (
     ("/v3/licenses", "license:read", "licenses cannot be found again"),
     ("/v3/users", "user:read", "customers cannot be found again"),
@@ -85,7 +79,8 @@ class CryptlexBackend:
         if not email:
             raise ValueError("a Cryptlex user needs an e-mail address; without one the search would match everybody")
         try:
-            return text(self._client.create_user(_user_body(customer, email=email)), "id")
+            body = user_body(customer, email=email, password=_unused_password())
+            return text(self._client.create_user(body), "id")
         except PermanentRemoteError as error:
             if not _says_duplicate(error):
                 raise
@@ -96,7 +91,7 @@ class CryptlexBackend:
         for features."""
         wanted = as_cryptlex(desired)
         known = self._features.ids_of(wanted.features)
-        body = _license_body(wanted, slot=slot, user_id=user_id, unknown_features=set(wanted.features) - known.keys())
+        body = license_body(wanted, slot=slot, user_id=user_id, unknown_features=set(wanted.features) - known.keys())
         snapshot = to_snapshot(self._client.create_license(body))
         try:
             if _has_other_end(snapshot, wanted):
@@ -106,6 +101,15 @@ class CryptlexBackend:
         except (RemoteError, ConfigurationProblem) as error:
             raise self._unfinished(error) from error
         return snapshot
+
+    def planned_calls(self, desired: DesiredLicense, *, slot: str, is_user_known: bool) -> Sequence[PlannedCall]:
+        """See ``LicenseServerBackend.planned_calls``. Of features it knows what the last look at them showed."""
+        return creation_calls(
+            desired,
+            slot=slot,
+            is_user_known=is_user_known,
+            unknown_features=self._features.seen_missing(desired.features),
+        )
 
     def converge(
         self,
@@ -142,7 +146,11 @@ class CryptlexBackend:
 
     def list_products(self) -> Sequence[ServerProduct]:
         return [
-            ServerProduct(id=text(data, "id"), name=text(data, "displayName") or text(data, "name"))
+            ServerProduct(
+                id=text(data, "id"),
+                name=text(data, "displayName") or text(data, "name"),
+                template_id=text(data, "licenseTemplateId"),
+            )
             for data in self._client.list_products()
         ]
 
@@ -174,6 +182,10 @@ class CryptlexBackend:
             except LicensingIntegrationError as error:
                 problems.append(f"{error} ({permission}; without it {consequence})")
         return problems
+
+    def describe_token(self) -> TokenReport | None:
+        """See ``LicenseServerBackend.describe_token``."""
+        return describe_token(self._client.list_tokens())
 
     def close(self) -> None:
         """Close the pooled connections."""
@@ -211,7 +223,7 @@ class CryptlexBackend:
 
     def _corrected_end(self, snapshot: LicenseSnapshot, desired: DesiredLicense) -> LicenseSnapshot:
         """Which of date and interval wins on creation is undocumented, so the answer is checked."""
-        wanted = _wanted_end(desired)
+        wanted = wanted_end(desired)
         return to_snapshot(
             self._client.set_expires_at(snapshot.license_id, expires_at=to_wire(wanted) if wanted else None)
         )
@@ -226,72 +238,18 @@ class CryptlexBackend:
         )
 
 
-def _license_body(
-    desired: DesiredLicense, *, slot: str, user_id: str, unknown_features: Collection[str] = ()
-) -> dict[str, object]:
-    """Members left out are inherited from the template; empty ones are left out, except the interval of a perpetual
-    license, where an empty text overrides the template's."""
-    if desired.state is LicenseState.ABSENT or not desired.product_id.strip() or not slot.strip():
-        raise ValueError("a license that is to be issued needs a product, a slot and a state other than absent")
-    members: dict[str, object] = {
-        "productId": desired.product_id,
-        "licenseTemplateId": desired.template_id,
-        "userId": user_id,
-        "allowedActivations": desired.activations,
-        "allowedFloatingClients": None if desired.is_floating_cloud else desired.floating_clients,
-        "entitlementSetId": desired.entitlement_set_id,
-        "maxAllowedReleaseVersion": desired.max_release_version,
-        "suspended": True if desired.state is LicenseState.SUSPENDED else None,
-        "revoked": True if desired.state is LicenseState.REVOKED else None,
-    }
-    given = {name: value for name, value in members.items() if value not in (None, "")}
-    metadata = _metadata(desired, slot=slot, unknown_features=unknown_features)
-    return {**given, **_term_members(desired), **creation_members(desired), "metadata": metadata}
-
-
-def _term_members(desired: DesiredLicense) -> dict[str, object]:
-    if desired.expiry is ExpiryMode.PERPETUAL:
-        return {"subscriptionInterval": ""}
-    members: dict[str, object] = {"subscriptionInterval": desired.interval} if desired.interval else {}
-    wanted = _wanted_end(desired)
-    return members if wanted is None else {**members, "expiresAt": to_wire(wanted)}
-
-
-def _wanted_end(desired: DesiredLicense) -> datetime | None:
-    """The end date a new license is given; ``None`` leaves it to interval and template."""
-    # A license issued after several periods were paid ends where they end, not one interval from now.
-    is_late = desired.expiry is ExpiryMode.INTERVAL and desired.periods > 1
-    return desired.expires_at if is_late or desired.expiry is ExpiryMode.PAID_THROUGH else None
-
-
-def _metadata(desired: DesiredLicense, *, slot: str, unknown_features: Collection[str]) -> list[dict[str, object]]:
-    """An empty list of permissions shows an entry to administrators only. Our own entries win over custom fields."""
-    told = {**desired.metadata, **desired.vendor_metadata, SLOT_METADATA_KEY: slot}
-    features = {f"{FEATURE_PREFIX}{code}": FEATURE_MARK for code in sorted(unknown_features)}
-    own = {key: Mark(value=value) for key, value in told.items() if key and value}
-    return [entry(key, mark) for key, mark in {**marks(desired), **features, **own}.items()]
-
-
 def _has_other_end(snapshot: LicenseSnapshot, desired: DesiredLicense) -> bool:
     if desired.expiry is ExpiryMode.PERPETUAL:
         return snapshot.expires_at is not None
-    wanted = _wanted_end(desired)
+    wanted = wanted_end(desired)
     if wanted is None:
         return False
     return snapshot.expires_at is None or abs(snapshot.expires_at - wanted) > SAME_MOMENT
 
 
-def _user_body(customer: Customer, *, email: str) -> dict[str, object]:
-    """A first name is required, the last name is not; the password is never used, the customer sets an own one."""
-    body: dict[str, object] = {
-        "email": email,
-        "firstName": (customer.first_name.strip() or email.partition("@")[0])[:_MAX_NAME],
-        "lastName": customer.last_name.strip()[:_MAX_NAME],
-        "company": customer.company.strip()[:_MAX_NAME],
-        "password": f"Aa1!{secrets.token_urlsafe(24)}",  # the prefix satisfies whatever composition rule there may be
-        "role": "user",
-    }
-    return {name: value for name, value in body.items() if value}
+def _unused_password() -> str:
+    """The prefix satisfies whatever composition rule there may be."""
+    return f"Aa1!{secrets.token_urlsafe(24)}"
 
 
 def _says_duplicate(error: PermanentRemoteError) -> bool:

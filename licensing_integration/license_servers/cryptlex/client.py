@@ -119,6 +119,10 @@ class CryptlexClient:
         """Whose token this is; needs no permission."""
         return self._object("GET", "/v3/me")
 
+    def list_tokens(self) -> list[Json]:
+        """Personal access tokens, though nobody says which of the account's are listed; needs no permission."""
+        return self._pages("/v3/personal-access-tokens", filters={})
+
     def probe(self, path: str) -> None:
         """Read one entry of a list: succeeds exactly when the token may read it."""
         self._page(path, filters={}, page=1, limit=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -74,13 +75,13 @@ class Converger:
 
     def run(self) -> Convergence:
         """Do what is missing. A license that is gone comes back as ``Convergence(snapshot=None)``."""
-        self._refuse_other_server()
         if self._desired.state is LicenseState.ABSENT:
             return self._delete()
         try:
             self._bring_about()
         except LicensingIntegrationError as error:
             error.is_partial = bool(self._verbs)
+            error.changed_license = self._snapshot if self._verbs else None
             # A 404 may also mean an id inside the body; only a license that cannot be read is gone.
             if getattr(error, "status", None) != _NOT_FOUND or not self._is_gone():
                 raise
@@ -90,17 +91,20 @@ class Converger:
     def _bring_about(self) -> None:
         self._note_other_template()
         self._note_missing_equivalents()
-        if self._is_other_product():
-            self._update(members=self._state_members_of_other_product())
-        elif self._baseline.state is not LicenseState.ACTIVE and self._desired.state is LicenseState.ACTIVE:
+        if problem := self._why_it_stays():
+            self._follow_payment(problem)
+            return
+        self._update_and_set_end(self._changed_members)
+        self._set_features()
+
+    def _update_and_set_end(self, members: Callable[[], dict[str, object]]) -> None:
+        if self._baseline.state is not LicenseState.ACTIVE and self._desired.state is LicenseState.ACTIVE:
             # The date first: a reinstated license with its old date would be seen as expired.
             self._set_end()
-            self._update(members=self._changed_members())
+            self._update(members=members())
         else:
-            self._update(members=self._changed_members())
+            self._update(members=members())
             self._set_end()
-        if not self._is_other_product():
-            self._set_features()
 
     @property
     def _baseline(self) -> DesiredLicense | LicenseSnapshot:
@@ -116,32 +120,32 @@ class Converger:
 
     # What cannot be changed on an existing license
 
-    def _refuse_other_server(self) -> None:
-        if self._applied is None or not (self._applied.server and self._desired.server):
-            return
-        if self._applied.server != self._desired.server:
-            raise UnsupportedOperation(
-                f'The license was made on license server "{self._applied.server}" and cannot be moved to '
-                f'"{self._desired.server}". Map the product back, or end this license and have a new one issued there.'
+    def _why_it_stays(self) -> str:
+        """Why the license cannot become what is wanted, as no call can move it; empty if it can."""
+        if self._desired.server not in {"", self._client.name}:
+            return (
+                f'The license was made on license server "{self._client.name}" and cannot be moved to '
+                f'"{self._desired.server}".'
             )
-
-    def _is_other_product(self) -> bool:
         wanted, present = self._desired.product_id, self._observed.product_id
-        return bool(wanted and present and wanted != present)
-
-    def _state_members_of_other_product(self) -> dict[str, object]:
-        """Taking access away must not wait for a person; anything else must, as no call can move a license."""
-        state = self._state_members()
-        problem = (
-            f"Cryptlex cannot move a license to another product: this one belongs to product "
-            f"{self._observed.product_id}, wanted is {self._desired.product_id}."
+        if not (wanted and present) or wanted == present:
+            return ""
+        return (
+            f"Cryptlex cannot move a license to another product: this one belongs to product {present}, wanted is "
+            f"{wanted}."
         )
-        if not state or self._desired.state is LicenseState.ACTIVE:
-            raise UnsupportedOperation(
-                f"{problem} Map the product back, or delete this license so that a new one is issued."
-            )
-        self._notes.append(problem)
-        return state
+
+    def _follow_payment(self, problem: str) -> None:
+        """Access and end date follow what is paid for; taking access away settles it, all else a person has to."""
+        is_taken_away = bool(self._state_members()) and self._desired.state is not LicenseState.ACTIVE
+        self._update_and_set_end(self._state_members)
+        if is_taken_away and self._desired.server in {"", self._client.name}:
+            self._notes.append(problem)
+            return
+        done = f"It was {' and '.join(self._verbs)} all the same. " if self._verbs else ""
+        raise UnsupportedOperation(
+            f"{problem} {done}Map the product back, or delete this license so that a new one is issued."
+        )
 
     def _note_other_template(self) -> None:
         if self._applied is not None and self._applied.template_id != self._desired.template_id:

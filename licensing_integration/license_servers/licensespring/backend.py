@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from licensing_integration.domain.facts import Customer
-from licensing_integration.domain.licenses import DesiredLicense, LicenseSnapshot, LicenseTemplate, ServerProduct
+from licensing_integration.domain.licenses import DesiredLicense, LicenseSnapshot, ServerProduct
 from licensing_integration.domain.outcomes import LicenseState
 from licensing_integration.exceptions import (
     ConfigurationProblem,
@@ -22,11 +22,13 @@ from licensing_integration.exceptions import (
     PermanentRemoteError,
     RemoteError,
     TransientRemoteError,
+    UnsupportedOperation,
 )
-from licensing_integration.license_servers.base import SLOT_METADATA_KEY, Convergence
+from licensing_integration.license_servers.base import SLOT_METADATA_KEY, Convergence, PlannedCall
 from licensing_integration.license_servers.licensespring.changes import unsupported_notes, user_notes
 from licensing_integration.license_servers.licensespring.client import LicenseSpringClient
 from licensing_integration.license_servers.licensespring.converge import Converger
+from licensing_integration.license_servers.licensespring.creation import creation_calls
 from licensing_integration.license_servers.licensespring.orders import (
     DATED,
     OUR_PREFIX,
@@ -94,7 +96,7 @@ class LicenseSpringBackend:
         subscription_id = subscription_id_of(desired)
         if own or not subscription_id or not desired.product_id.strip():
             return own
-        return self._made_by_vendor(subscription_id, product_id=desired.product_id)
+        return self._made_by_vendor(subscription_id, product_id=desired.product_id, slot=slot)
 
     def ensure_user(self, customer: Customer) -> str:
         """The customer's e-mail address, without a call: the customer travels in the order."""
@@ -108,16 +110,11 @@ class LicenseSpringBackend:
         license. An order that exists is not made again: its license is adopted."""
         if desired.state is LicenseState.ABSENT or not desired.product_id.strip() or not slot.strip():
             raise ValueError("a license that is to be issued needs a product, a slot and a state other than absent")
-        order_id = order_id_of(slot)
         try:
-            return self._order(desired, slot=slot, order_id=order_id)
-        except PermanentRemoteError as error:
-            if error.status != 409:
-                raise _explained(error, desired) from error
-        own = self._own(slot)
-        if own:
-            return self._adopted(own[0], desired)
-        return self._order(desired, slot=slot, order_id=self._next_order_id(order_id))
+            return self._issue(desired, slot=slot, order_id=order_id_of(slot))
+        except UnsupportedOperation as error:
+            error.is_partial = True  # only the look for an order that is there is given up like this
+            raise
 
     def converge(
         self,
@@ -132,6 +129,11 @@ class LicenseSpringBackend:
         return Converger(
             self._client, observed=observed, applied=applied, desired=desired, find_product=self._product
         ).run()
+
+    def planned_calls(self, desired: DesiredLicense, *, slot: str, is_user_known: bool) -> Sequence[PlannedCall]:
+        """See ``LicenseServerBackend.planned_calls``. Of the product it knows what the last look at it showed."""
+        known_until, product = self._products.get(desired.product_id, (0.0, None))
+        return creation_calls(desired, slot=slot, product=product, is_product_asked=known_until <= time.monotonic())
 
     def fetch(self, license_id: str) -> LicenseSnapshot | None:
         """The license now, or ``None`` if the server no longer has it."""
@@ -149,15 +151,18 @@ class LicenseSpringBackend:
 
     def list_products(self) -> Sequence[ServerProduct]:
         """Products by their short codes, which never change; archived ones cannot be sold."""
+        products = self._client.list_products()
+        for product in products:
+            self._remember(text(product, "short_code"), product)
         return [
             ServerProduct(id=text(product, "short_code"), name=_product_name(product))
-            for product in self._client.list_products()
+            for product in products
             if text(product, "short_code") and product.get("is_archived") is not True
         ]
 
-    def list_templates(self) -> Sequence[LicenseTemplate]:
-        """None: no documented call lists license policies."""
-        return []
+    def list_templates(self) -> None:
+        """``None``: a template is a license policy here, and no documented call lists those."""
+        return None
 
     def check_access(self) -> list[str]:
         """What is wrong with the address or the key, as sentences; empty when nothing is. Changes nothing.
@@ -171,6 +176,10 @@ class LicenseSpringBackend:
             except LicensingIntegrationError as error:
                 problems.append(f"{error} (without it {consequence})")
         return problems
+
+    def describe_token(self) -> None:
+        """``None``: no documented call tells what a key may do; it may do what its manager may."""
+        return None
 
     def dashboard_url(self, license_id: str) -> str:
         """Empty: the address of a license in LicenseSpring's portal is published nowhere."""
@@ -188,9 +197,17 @@ class LicenseSpringBackend:
         hits = self._client.licenses_of_orders_starting_with(first_id)
         return _oldest_first([_of_slot(hit, slot) for hit in hits if _is_of_slot(hit, slot, first_id=first_id)])
 
-    def _made_by_vendor(self, subscription_id: str, *, product_id: str) -> list[LicenseSnapshot]:
-        """Licenses of the subscription that no slot has made."""
-        hits = self._client.licenses_of_subscription(subscription_id)
+    def _made_by_vendor(self, subscription_id: str, *, product_id: str, slot: str) -> list[LicenseSnapshot]:
+        """Licenses of the subscription that no slot has made. Raises ``UnsupportedOperation`` if the server cannot
+        search for them: not to know is not the same as that there is none."""
+        try:
+            hits = self._client.licenses_of_subscription(subscription_id)
+        except UnsupportedOperation as error:
+            raise UnsupportedOperation(
+                f"{error} A second license must not be made, so look for one of the subscription {subscription_id} in "
+                f"LicenseSpring. If there is one, give its order the id {order_id_of(slot)}; if there is none, make "
+                "an order with that id there. Then resync: it is found by that id and taken over."
+            ) from error
         others = [hit for hit in hits if not text(hit, "order_store_id").startswith(OUR_PREFIX)]
         found = [to_snapshot(hit) for hit in others if text(hit, "subscription_id") == subscription_id]
         return _oldest_first(
@@ -198,6 +215,17 @@ class LicenseSpringBackend:
         )
 
     # Issuing
+
+    def _issue(self, desired: DesiredLicense, *, slot: str, order_id: str) -> LicenseSnapshot:
+        try:
+            return self._order(desired, slot=slot, order_id=order_id)
+        except PermanentRemoteError as error:
+            if error.status != 409:
+                raise _explained(error, desired) from error
+        own = self._own(slot)
+        if own:
+            return self._adopted(own[0], desired)
+        return self._order(desired, slot=slot, order_id=self._next_order_id(order_id))
 
     def _order(self, desired: DesiredLicense, *, slot: str, order_id: str) -> LicenseSnapshot:
         product = self._product(desired.product_id)
@@ -283,16 +311,18 @@ class LicenseSpringBackend:
 
     def _product(self, short_code: str) -> Json | None:
         """The product's settings, at most ``PRODUCT_SECONDS`` old; ``None`` if the key may not see it."""
-        now = time.monotonic()
         with self._products_lock:
             known_until, known = self._products.get(short_code, (0.0, {}))
-        if now < known_until:
+        if time.monotonic() < known_until:
             return known
         product = self._client.find_product(short_code)
         if product is not None:
-            with self._products_lock:
-                self._products[short_code] = (now + PRODUCT_SECONDS, product)
+            self._remember(short_code, product)
         return product
+
+    def _remember(self, short_code: str, product: Json) -> None:
+        with self._products_lock:
+            self._products[short_code] = (time.monotonic() + PRODUCT_SECONDS, product)
 
 
 def _explained(error: PermanentRemoteError, desired: DesiredLicense) -> PermanentRemoteError:

@@ -108,6 +108,13 @@ def missing_periods(applied: DesiredLicense | None, desired: DesiredLicense) -> 
     return desired.periods - applied.periods if applied is not None and is_counted else 0
 
 
+def changed_end(seen: Seen) -> tuple[tuple[Group, ...], list[str]]:
+    """The group of the end date alone, and notes on it."""
+    notes: list[str] = []
+    end = _end(seen, notes)
+    return ((end,) if end.members else ()), notes
+
+
 def changed_groups(seen: Seen) -> tuple[tuple[Group, ...], list[str]]:
     """The groups to send, and notes on what cannot be sent."""
     notes: list[str] = []

@@ -4,7 +4,7 @@ business.
 Wire facts: https://docs.licensespring.com/management-api and the vendor's Postman collection. Every path ends in a
 slash: without it the server may redirect, which would lose method and body. Lists are pages of ``count`` and
 ``results``; a ``limit`` above what the server likes is cut silently, so the number of results says where to go on.
-Filters may be ignored, which returns everything: the caller checks every hit.
+Filters may be ignored, which returns everything: the caller checks every hit, and no large account is read for it.
 """
 
 from __future__ import annotations
@@ -13,11 +13,17 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from licensing_integration.exceptions import ConfigurationProblem, CredentialsRejected, TransientRemoteError
+from licensing_integration.exceptions import (
+    ConfigurationProblem,
+    CredentialsRejected,
+    TransientRemoteError,
+    UnsupportedOperation,
+)
 from licensing_integration.http import DEFAULT_RATE_LIMIT_WAIT, MAX_WAIT, Answer, RemoteSession
-from licensing_integration.license_servers.licensespring.values import Json, identifier
+from licensing_integration.license_servers.licensespring.values import Json, identifier, order_ids, text
 
 PAGE_LIMIT: Final = 100  # the largest that licenses accept
+MOST_PAGES: Final = 10  # that a look may take when its filter is ignored
 OLDEST_FIRST: Final = {"order_by": "created_at"}
 
 _TIMEOUT = (5.0, 25.0)  # to connect, without a byte; how long the server may take is published nowhere
@@ -72,16 +78,28 @@ class LicenseSpringClient:
         return self._object("POST", "/api/v1/orders/create_order/", body=body)
 
     def orders_starting_with(self, order_id: str) -> list[Json]:
-        return self._search("/api/v1/orders/", filters={"store_id__startswith": order_id})
+        return self._search(
+            "/api/v1/orders/",
+            filters={"store_id__startswith": order_id},
+            fits=lambda order: any(_has(value, order_id) for value in order_ids(order)),
+        )
 
     # Licenses
 
     def licenses_of_orders_starting_with(self, order_id: str) -> list[Json]:
-        return self._search("/api/v1/licenses/", filters={"order__store_id__startswith": order_id})
+        return self._search(
+            "/api/v1/licenses/",
+            filters={"order__store_id__startswith": order_id},
+            fits=lambda license: _has(text(license, "order_store_id"), order_id),
+        )
 
     def licenses_of_subscription(self, subscription_id: str) -> list[Json]:
         """The spelling of this filter is not certain."""
-        return self._search("/api/v1/licenses/", filters={"subscription_id": subscription_id})
+        return self._search(
+            "/api/v1/licenses/",
+            filters={"subscription_id": subscription_id},
+            fits=lambda license: _has(text(license, "subscription_id"), subscription_id),
+        )
 
     def get_license(self, license_id: str) -> Json:
         return self._object("GET", _LICENSE, ids={"id": license_id})
@@ -110,8 +128,13 @@ class LicenseSpringClient:
 
     def custom_fields_of(self, license_id: str) -> list[Json]:
         """The custom fields in which a license differs from its product."""
-        found = self._search("/api/v1/license-custom-fields/", filters={"license": license_id}, ordering={})
-        return [entry for entry in found if str(entry.get("license")) == license_id]
+
+        def fits(entry: Json) -> bool:
+            return str(entry.get("license")) == license_id
+
+        path = "/api/v1/license-custom-fields/"
+        found = self._search(path, filters={"license": license_id}, fits=fits, ordering={})
+        return [entry for entry in found if fits(entry)]
 
     def create_custom_field(self, license_id: str, *, field_id: int, value: str) -> None:
         body = {"value": value, "license": int(license_id), "product_custom_field": field_id}
@@ -123,12 +146,13 @@ class LicenseSpringClient:
     # The catalogue
 
     def find_product(self, short_code: str) -> Json | None:
-        """The product with exactly this short code, ``None`` if there is none or the key may not see it."""
-        found = self._search("/api/v1/products/", filters={"short_code": short_code})
+        """The product with exactly this short code, ``None`` if there is none or the key may not see it. A catalogue is
+        short enough to be read as a whole."""
+        found = self._search("/api/v1/products/", filters={"short_code": short_code}, fits=_anything)
         return next((product for product in found if product.get("short_code") == short_code), None)
 
     def list_products(self) -> list[Json]:
-        return self._pages("/api/v1/products/", params=OLDEST_FIRST)
+        return self._pages("/api/v1/products/", params=OLDEST_FIRST, fits=_anything)
 
     def probe(self, path: str) -> None:
         """Read one entry of a list: succeeds exactly when the key may read it."""
@@ -140,26 +164,40 @@ class LicenseSpringClient:
     # How
 
     def _search(
-        self, path: str, *, filters: Mapping[str, str], ordering: Mapping[str, str] = OLDEST_FIRST
+        self,
+        path: str,
+        *,
+        filters: Mapping[str, str],
+        fits: Callable[[Json], bool],
+        ordering: Mapping[str, str] = OLDEST_FIRST,
     ) -> list[Json]:
-        """A missing value would widen the search to everybody's licenses."""
+        """A missing value would widen the search to everybody's licenses. ``fits``: whether an entry may be what the
+        filters asked for."""
         empty = [name for name, value in filters.items() if not value.strip()]
         if empty or not filters:
             raise ValueError(f"refused to search {path} without a value for {', '.join(empty) or 'any filter'}")
-        return self._pages(path, params={**filters, **ordering})
+        return self._pages(path, params={**filters, **ordering}, fits=fits)
 
-    def _pages(self, path: str, *, params: Mapping[str, str]) -> list[Json]:
-        """Every page, each entry once although pages may shift. Links to the next page are not followed: they could
-        lead to another host."""
+    def _pages(self, path: str, *, params: Mapping[str, str], fits: Callable[[Json], bool]) -> list[Json]:
+        """Every page, each entry once although pages may shift, or an error: who asks must be able to rely on what is
+        not there. Links to the next page are not followed: they could lead to another host.
+
+        With a filter that is ignored each look would read the whole account. A small one is read, which lets a sale go
+        on; a large one is given up with its first page.
+        """
         found: dict[str, Json] = {}
-        offset = 0
+        offset = first = 0
         while True:
             entries, count = self._page(path, params=params, offset=offset, limit=PAGE_LIMIT)
             fresh = {identifier(entry): entry for entry in entries if identifier(entry) not in found}
             found |= fresh
-            offset += len(entries)
-            if not fresh or offset >= count:
+            offset, first = offset + len(entries), first or len(entries)
+            if len(found) >= count:
                 return list(found.values())
+            if count > MOST_PAGES * first and not all(map(fits, entries)):
+                raise self._ignored(path, params)
+            if not fresh or offset >= count:
+                raise self._incomplete(path)
 
     def _page(self, path: str, *, params: Mapping[str, str], offset: int, limit: int) -> tuple[list[Json], int]:
         answer = self._send("GET", path, params={**params, "limit": limit, "offset": offset})
@@ -209,6 +247,19 @@ class LicenseSpringClient:
             return data
         raise self._unexpected(method, path, answer)
 
+    def _ignored(self, path: str, params: Mapping[str, str]) -> UnsupportedOperation:
+        names = ", ".join(f'"{name}"' for name in params if name not in OLDEST_FIRST)
+        return UnsupportedOperation(
+            f"{self.name}: GET {path} ignored the filter {names} and listed what belongs to others, page after page. "
+            "The search was given up, so nothing is known of what it was about."
+        )
+
+    def _incomplete(self, path: str) -> TransientRemoteError:
+        return TransientRemoteError(
+            f"{self.name}: the pages of GET {path} did not show everything they counted. It is tried again by itself.",
+            may_have_succeeded=True,
+        )
+
     def _unexpected(self, method: str, path: str, answer: Answer) -> TransientRemoteError:
         return TransientRemoteError(
             f"{self.name}: {method} {path} answered {answer.status} with something else than LicenseSpring documents; "
@@ -216,3 +267,12 @@ class LicenseSpringClient:
             may_have_succeeded=True,
             request_id=answer.request_id,
         )
+
+
+def _has(value: str, wanted: str) -> bool:
+    """Exact filters may match loosely; that is not the same as being ignored."""
+    return wanted.lower() in value.lower()
+
+
+def _anything(entry: Json) -> bool:
+    return True

@@ -18,6 +18,7 @@ from licensing_integration.license_servers.base import Convergence
 from licensing_integration.license_servers.licensespring.changes import (
     Group,
     Seen,
+    changed_end,
     changed_groups,
     immutable_notes,
     wanted_end,
@@ -87,15 +88,15 @@ class Converger:
         self._has_written = False
         self._verbs: list[str] = []
         self._notes: list[str] = []
-        self._refusal: PermanentRemoteError | None = None
+        self._refusal: LicensingIntegrationError | None = None
 
     def run(self) -> Convergence:
         """Do what is missing. A license that is gone comes back as ``Convergence(snapshot=None)``."""
-        self._refuse_other_server()
         try:
             self._bring_about()
         except LicensingIntegrationError as error:
             error.is_partial = self._has_written
+            error.changed_license = self._snapshot if self._has_written and not self._is_stale else None
             if getattr(error, "status", None) != _NOT_FOUND or not self._is_gone():
                 raise
             return self._result_of_gone()
@@ -104,8 +105,8 @@ class Converger:
     def _bring_about(self) -> None:
         if self._desired.state is LicenseState.ABSENT:
             self._switch()
-        elif self._is_other_product():
-            self._switch_other_product()
+        elif problem := self._why_it_stays():
+            self._follow_payment(problem)
         else:
             self._change_everything()
         if self._is_stale:
@@ -147,31 +148,34 @@ class Converger:
 
     # What cannot be changed on an existing license
 
-    def _refuse_other_server(self) -> None:
-        if self._applied is None or not (self._applied.server and self._desired.server):
-            return
-        if self._applied.server != self._desired.server:
-            raise UnsupportedOperation(
-                f'The license was made on license server "{self._applied.server}" and cannot be moved to '
-                f'"{self._desired.server}". Map the product back, or end this license and have a new one issued there.'
+    def _why_it_stays(self) -> str:
+        """Why the license cannot become what is wanted, as no call can move it; empty if it can."""
+        if self._desired.server not in {"", self._client.name}:
+            return (
+                f'The license was made on license server "{self._client.name}" and cannot be moved to '
+                f'"{self._desired.server}".'
             )
-
-    def _is_other_product(self) -> bool:
         wanted, present = self._desired.product_id, self._observed.product_id
-        return bool(wanted and present and wanted != present)
-
-    def _switch_other_product(self) -> None:
-        """Taking access away must not wait for a person; anything else must, as no call can move a license."""
-        problem = (
-            f"LicenseSpring cannot move a license to another product: this one belongs to product "
-            f"{self._observed.product_id}, wanted is {self._desired.product_id}."
+        if not (wanted and present) or wanted == present:
+            return ""
+        return (
+            f"LicenseSpring cannot move a license to another product: this one belongs to product {present}, wanted is "
+            f"{wanted}."
         )
-        if not self._is_off(self._desired.state) or self._is_off(self._baseline.state):
-            raise UnsupportedOperation(
-                f"{problem} Map the product back, or end this license and have a new one issued for the other product."
-            )
-        self._notes.append(problem)
-        self._switch()
+
+    def _follow_payment(self, problem: str) -> None:
+        """Access and end date follow what is paid for; taking access away settles it, all else a person has to."""
+        is_taken_away = self._is_switched and self._is_off(self._desired.state)
+        verb = self._switch(is_told=False)
+        self._update(find=changed_end)
+        self._verbs += [verb] if verb else []
+        if is_taken_away and self._desired.server in {"", self._client.name}:
+            self._notes.append(problem)
+            return
+        done = f"It was {' and '.join(self._verbs)} all the same. " if self._verbs else ""
+        self._refusal = self._refusal or UnsupportedOperation(
+            f"{problem} {done}Map the product back, or end this license and have a new one issued."
+        )
 
     # On and off
 
@@ -199,14 +203,15 @@ class Converger:
 
     # Terms, limits, note: one PATCH
 
-    def _update(self) -> None:
+    def _update(self, *, find: Callable[[Seen], tuple[tuple[Group, ...], list[str]]] = changed_groups) -> None:
+        """``find``: what of the license to change."""
         seen = Seen(
             observed=self._observed,
             applied=self._applied,
             desired=self._desired,
             is_user_based=self._is_user_based,
         )
-        groups, notes = changed_groups(seen)
+        groups, notes = find(seen)
         self._notes += notes
         if "note" in {group.name for group in groups}:
             groups = self._with_current_note(groups)
@@ -299,7 +304,12 @@ class Converger:
             return
         product = self._find_product(self._observed.product_id) or {}
         fields = {text(entry, "name"): identifier(entry) for entry in objects(product, "custom_fields")}
-        present = {str(entry.get("product_custom_field")): entry for entry in self._client.custom_fields_of(self._id)}
+        try:
+            overrides = self._client.custom_fields_of(self._id)
+        except UnsupportedOperation as error:
+            self._notes.append(f"The custom fields could not be changed. {error}")
+            return
+        present = {str(entry.get("product_custom_field")): entry for entry in overrides}
         for name, value in wanted.items():
             field_id = fields.get(name, "")
             if field_id:

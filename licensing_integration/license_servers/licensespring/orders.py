@@ -65,6 +65,8 @@ def order_body(
         item["subscription_id"] = subscription_id
     customer = _customer(desired.customer, is_manager=is_manager(desired, product=product))
     body: dict[str, object] = {"id": order_id, "append": False, "items": [item]}
+    if desired.is_test:
+        body["is_test"] = True
     return {**body, "customer": customer} if customer else body
 
 

@@ -46,6 +46,7 @@ def to_snapshot(data: Json, *, product_id: str = "") -> LicenseSnapshot:
         users=number(data, "max_license_users") if is_user_based(product) else None,
         features=tuple(sorted(code for code in map(feature_code, feature_entries(data)) if code)),
         note=text(data, "note"),
+        ends_with_day=True,
     )
 
 

@@ -6,7 +6,6 @@ of Cryptlex or LicenseSpring. Each step says what it expects of the licenses, an
 
 from __future__ import annotations
 
-import fcntl
 import secrets
 import signal
 import socket
@@ -17,13 +16,14 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import requests
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connection
 
 from licensing_integration.domain.outcomes import EventState, SyncState
 from licensing_integration.management.demo_servers import DEMO_SERVERS
@@ -41,6 +41,7 @@ from licensing_integration.management.demo_story import (
 from licensing_integration.models import HistoryEntry, LicenseLink, ProductMapping, WebhookEvent
 from licensing_integration.sandbox.fastspring_fulfilment import show_keys
 from licensing_integration.services.catalog import save_mapping
+from licensing_integration.services.figures import count_days
 
 ADMIN_NAME = "admin"
 START_SECONDS = 60.0
@@ -62,7 +63,7 @@ class Command(BaseCommand):
         parser.add_argument("--exit", action="store_true", help="stop after the story; exit 1 if a license is wrong")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        lock = _lock(Path(settings.VAR_DIR) / "demo.lock")
+        _lock_database()
         self.processes: list[subprocess.Popen[bytes]] = []
         self.server = DEMO_SERVERS[options["server"]]()
         self.fulfilment_key = secrets.token_hex(16)
@@ -76,7 +77,6 @@ class Command(BaseCommand):
             self._say("\nStopping.")
         finally:
             self._stop_processes()
-            lock.close()
 
     def _run(self, *, port: int, is_short: bool) -> None:
         self.url = f"http://127.0.0.1:{port}"
@@ -85,6 +85,7 @@ class Command(BaseCommand):
         self._start("worker", "--concurrency", "8")
         self._wait_until_ready()
         mistakes = self._tell_story()
+        count_days()  # the worker does so every five minutes
         self._say(f"\nAdmin:  {self.url}/admin/   user {ADMIN_NAME}, password {password}")
         if mistakes:
             raise CommandError(f"{mistakes} of the steps did not end as expected.")
@@ -246,16 +247,12 @@ def _wait(is_done: Callable[[], bool], *, seconds: float, what: str) -> None:
         time.sleep(0.02)
 
 
-def _lock(path: Path) -> IO[str]:
-    """Held until it is closed or we end, however we end: two demos in one database would spoil each other's story."""
-    path.parent.mkdir(exist_ok=True)
-    lock = path.open("w")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        lock.close()
-        raise CommandError("A demo is running in this folder already; stop it first.") from error
-    return lock
+def _lock_database() -> None:
+    """Held until our connection ends, however it ends: two demos in one database would spoil each other's story."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(hashtext('licensing-integration demo'))")
+        if not cursor.fetchone()[0]:
+            raise CommandError("A demo is running on this database already; stop it first.")
 
 
 def _free_port(wanted: int) -> int:

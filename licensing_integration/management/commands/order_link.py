@@ -6,11 +6,10 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.urls import reverse
 
 from licensing_integration import conf
 from licensing_integration.exceptions import ConfigurationProblem
-from licensing_integration.services.order_access import is_secret, token_for
+from licensing_integration.services.order_access import address_of
 from licensing_integration.services.order_page import is_known
 
 
@@ -27,19 +26,12 @@ class Command(BaseCommand):
             raise CommandError(f"No store named '{store}'. There are: {', '.join(conf.stores())}.")
         if not conf.order_page().is_on:
             raise CommandError("Order pages are switched off: ORDER_PAGES=false.")
-        self.stdout.write(conf.order_page().base_url.rstrip("/") + _path(store, reference))
+        try:
+            self.stdout.write(address_of(store, reference))
+        except ConfigurationProblem as error:
+            raise CommandError(str(error)) from error
         if not is_known(store, reference):
             self.stderr.write(
                 "No order with this id is known yet; the page will say that it is being prepared. "
                 "What is needed is the store's id of the order, not the reference its customer sees."
             )
-
-
-def _path(store: str, reference: str) -> str:
-    if is_secret(store, reference):
-        return reverse("order-page", args=[store, reference])
-    try:
-        token = token_for(store, reference)
-    except ConfigurationProblem as error:
-        raise CommandError(str(error)) from error
-    return f"{reverse('order-page', args=[store, reference])}?token={token}"

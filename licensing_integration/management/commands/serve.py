@@ -15,11 +15,10 @@ from granian.constants import Interfaces
 from granian.log import LogLevels
 from granian.server import Server
 
-from licensing_integration.conf import stores
+from licensing_integration.conf import fulfilment_max_waiting, stores
 
 MAX_DEFAULT_WORKERS = 4  # beyond that the database is the limit, not Python
 BACKLOG = 2048  # deliveries of a burst wait in the kernel's queue instead of being refused
-WAITING_THREADS = 8  # of each process, once stores may wait for keys
 STOP_TIMEOUT = 10  # seconds for requests in flight; a delivery takes milliseconds
 
 
@@ -70,8 +69,8 @@ def default_workers() -> int:
 
 def default_threads() -> int:
     """One is fastest and steadiest. But a store that asks for license keys keeps its thread until they are made, and
-    deliveries must not wait behind it."""
-    return WAITING_THREADS if any(store.fulfilment_keys for store in stores().values()) else 1
+    deliveries must not wait behind it: half of the threads are theirs."""
+    return 2 * fulfilment_max_waiting() if any(store.fulfilment_keys for store in stores().values()) else 1
 
 
 def choose_port(host: str, port: int, *, is_any_fine: bool) -> int:

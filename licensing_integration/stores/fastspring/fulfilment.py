@@ -19,17 +19,19 @@ from licensing_integration.stores.base import FulfilmentRequest, KeyRequest, Raw
 from licensing_integration.stores.fastspring import notes
 from licensing_integration.stores.fastspring.request_hash import verified_parameters
 from licensing_integration.stores.fastspring.shapes import MAX_EMAIL, is_live, read_head
-from licensing_integration.stores.payload import TRUE, Payload
+from licensing_integration.stores.payload import Payload
 from licensing_integration.stores.storable import storable
 
 EVENT_TYPE: Final = "fulfilment.requested"
+TEST: Final = "test"
+SEQUENCE: Final = "sequence"  # number of the subscription's period
 
 # What FastSpring sends by itself; every other parameter is one the merchant has typed in. Names of the Classic platform
 # for the same things are among them.
 BUILT_IN: Final = frozenset(
     {
         *("name", "email", "company", "product", "internalProductName", "quantity", "reference", "referrer"),
-        *("subscription", "subscriptionReference", "sequence", "periods", "tags", "test"),
+        *("subscription", "subscriptionReference", SEQUENCE, "periods", "tags", TEST),
     }
 )
 SINGLE_LICENSE: Final = "single_license"
@@ -47,12 +49,15 @@ def read_fulfilment(request: FulfilmentRequest, keys: Sequence[Secret], *, recei
     data = Payload(document).require("data")
     reference, product, subscription_id = _reference(data), _product(data), _subscription(data)
     quantity, is_single = _quantity(data), _is_single(data)
-    name = json.dumps([reference, product, subscription_id, quantity])
+    _check_rebill(data)
+    is_test = not is_live(Payload(document))
+    # The merchant's own pairs are among it, so that a corrected one makes another event. The buyer's data are not.
+    name = json.dumps([reference, product, subscription_id, quantity, is_test, sorted(_attributes(data).items())])
     event = RawEvent(
         external_id=f"fulfilment:{hashlib.sha256(name.encode()).hexdigest()}",
         event_type=EVENT_TYPE,
         occurred_at=received_at,
-        is_live=is_live(Payload(document)),
+        is_live=not is_test,
         body=json.dumps(document, ensure_ascii=False),
     )
     return KeyRequest(
@@ -65,13 +70,15 @@ def read_fulfilment(request: FulfilmentRequest, keys: Sequence[Secret], *, recei
     )
 
 
-def write_keys(keys: Sequence[str], *, quantity: int, is_single: bool) -> str:
-    """The answer: a key per line and no line more. One license may stand for all units; a part of them never does."""
-    if not keys or (len(keys) > 1 and (is_single or len(keys) != quantity)):
+def write_keys(keys: Sequence[str], *, is_per_unit: bool, quantity: int, is_single: bool) -> str:
+    """The answer: a key per line and no line more. One license may stand for all units where the product says so; a
+    part of them never does."""
+    if len(keys) != (quantity if is_per_unit else 1) or (is_single and len(keys) > 1):
         wanted = "one key was" if is_single else f"{quantity} keys were"
+        found = "is 1 license" if len(keys) == 1 else f"are {len(keys)} licenses"
         raise MalformedPayload(
             "quantity",
-            f"{wanted} asked for, but there are {len(keys)} licenses. Let the quantity mode of the product "
+            f"{wanted} asked for, but there {found}. Let the quantity mode of the product "
             "mapping and the output format of the fulfilment in FastSpring say the same",
         )
     return "\n".join(keys)
@@ -96,10 +103,27 @@ def _document(parameters: Mapping[str, str], *, received_at: datetime) -> dict[s
     """The request as an event."""
     return {
         "type": EVENT_TYPE,
-        "live": parameters.get("test", "").strip().lower() not in TRUE,
+        "live": not _is_test(parameters),
         "created": int(received_at.timestamp() * 1000),
         "data": dict(parameters),
     }
+
+
+def _is_test(parameters: Mapping[str, str]) -> bool:
+    """``test`` is missing, empty or false where the order is live. What is neither must not be taken for money."""
+    return bool(parameters.get(TEST, "").strip()) and Payload(dict(parameters), path="data").boolean(TEST)
+
+
+def _check_rebill(data: Payload) -> None:
+    """A renewal asks again, under another reference. Only the subscription's id tells whose licenses it is about;
+    without it there would be a new license every period."""
+    if _subscription(data) or not data.text(SEQUENCE, default="").strip():
+        return
+    if data.integer(SEQUENCE) > 1:
+        raise data.require(SEQUENCE).malformed(
+            "a renewal that names no subscription. Set the Fulfillment Applicability of the product's fulfilment in "
+            "FastSpring to Non-Rebills / First Orders Only, or let it send the parameter subscription as well"
+        )
 
 
 def _first(data: Payload, *names: str) -> str:

@@ -23,8 +23,8 @@ def sign(body: bytes, secret: str) -> str:
     return base64.b64encode(hmac.new(secret.encode(), body, hashlib.sha256).digest()).decode()
 
 
-def verify(delivery: Delivery, secrets: Sequence[Secret]) -> None:
-    """Raise ``InvalidSignature`` unless one of ``secrets`` signed the body. Empty secrets sign nothing."""
+def verify(delivery: Delivery, secrets: Sequence[Secret]) -> Sequence[Secret]:
+    """Those of ``secrets`` that signed the body; raises ``InvalidSignature`` if none did. Empty ones sign nothing."""
     usable = [secret for secret in secrets if secret.strip()]
     if not usable:
         raise InvalidSignature(
@@ -40,13 +40,15 @@ def verify(delivery: Delivery, secrets: Sequence[Secret]) -> None:
             reason=RejectionReason.NO_SIGNATURE,
         )
     # Every secret is tried, so that the time taken does not tell which one matched.
-    matches = [
-        hmac.compare_digest(sign(delivery.body, secret).encode(), received.encode("utf-8", "replace"))
+    signed_with = [
+        secret
         for secret in usable
+        if hmac.compare_digest(sign(delivery.body, secret).encode(), received.encode("utf-8", "replace"))
     ]
-    if not any(matches):
+    if not signed_with:
         raise InvalidSignature(
             "X-FS-Signature matches none of the configured secrets. Compare the HMAC SHA256 Secret of this webhook URL "
             "in FastSpring with the store's webhook secret here, and check that no proxy changes the body.",
             reason=RejectionReason.WRONG_SIGNATURE,
         )
+    return signed_with

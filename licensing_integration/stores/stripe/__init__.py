@@ -7,11 +7,16 @@ from typing import Final
 
 from licensing_integration.domain.outcomes import EndAction, PurchaseKind
 from licensing_integration.domain.terms import Policies
-from licensing_integration.stores.base import StoreAdapter
+from licensing_integration.stores.base import KEPT_FROM_EVERY_STORE, StoreAdapter
 from licensing_integration.stores.stripe.catch_up import catch_up
+from licensing_integration.stores.stripe.check_api import check_api
 from licensing_integration.stores.stripe.enrich import StripeApi, enrich
-from licensing_integration.stores.stripe.signature import verify
+from licensing_integration.stores.stripe.products import list_products
+from licensing_integration.stores.stripe.samples import KINDS as SAMPLES
+from licensing_integration.stores.stripe.samples import build_sample
+from licensing_integration.stores.stripe.signature import HEADER, verify, without_signatures
 from licensing_integration.stores.stripe.split import split
+from licensing_integration.stores.stripe.test_event import make_test_event
 from licensing_integration.stores.stripe.translate import IGNORED, TRANSLATORS
 
 # The id of a Checkout session, which Stripe tells the buyer's browser and nobody else.
@@ -36,9 +41,15 @@ ADAPTER = StoreAdapter(
     # A renewal is charged an hour after its period began, or days later where an invoice is held up. What ended may be
     # bought again, or turn out to have been paid: so it is suspended rather than deleted.
     policies=Policies(extra_days=3, overdue_grace_days=7, ended_action=EndAction.SUSPEND),
+    kept_headers={**KEPT_FROM_EVERY_STORE, HEADER: without_signatures},
     has_several_names=True,
     build_api=StripeApi,
     enrich=enrich,
     catch_up=catch_up,
+    list_products=list_products,
+    check_api=check_api,
+    make_test_event=make_test_event,
     is_secret_reference=is_session_id,
+    samples=SAMPLES,
+    build_sample=build_sample,
 )

@@ -15,7 +15,7 @@ import stripe
 
 from licensing_integration.domain.outcomes import RejectionReason
 from licensing_integration.exceptions import InvalidSignature
-from licensing_integration.stores.base import Delivery, Secret
+from licensing_integration.stores.base import LONGEST_HEADER, Delivery, Secret
 from licensing_integration.stores.stripe.rewritten import originals
 
 HEADER: Final = "stripe-signature"
@@ -29,21 +29,28 @@ def sign(body: bytes, secret: str, *, timestamp: int) -> str:
     return str(stripe.WebhookSignature.generate_signature_header(body.decode(), secret, timestamp))
 
 
-def verify(delivery: Delivery, secrets: Sequence[Secret], *, now: Callable[[], float] = time.time) -> None:
-    """Raise ``InvalidSignature`` unless one of ``secrets`` signed the body within five minutes of ``now``.
+def without_signatures(header: str) -> str:
+    """The time at which a delivery was signed, as the header says it; the signatures are left out."""
+    return ",".join(part for part in header[:LONGEST_HEADER].split(",") if part.strip().startswith("t="))
 
-    Empty secrets sign nothing.
+
+def verify(delivery: Delivery, secrets: Sequence[Secret], *, now: Callable[[], float] = time.time) -> Sequence[Secret]:
+    """Those of ``secrets`` that signed the body; raises ``InvalidSignature`` if none did within 5 minutes of ``now``.
+
+    Empty secrets sign nothing. While a secret is being rolled, Stripe signs with both.
     """
     usable = [secret for secret in secrets if secret.strip()]
     if not usable:
         raise _no_secret()
     header = delivery.headers.get(HEADER, "").strip()
     signed_at = _read_timestamp(header)
-    if not _is_signed(delivery.body, header, usable):
+    signed_with = _signing(delivery.body, header, usable)
+    if not signed_with:
         raise _wrong(delivery.body, header, usable)
     age = now() - signed_at
     if abs(age) > TOLERANCE_S:
         raise _out_of_time(age)
+    return signed_with
 
 
 def _read_timestamp(header: str) -> int:
@@ -67,10 +74,9 @@ def _read_timestamp(header: str) -> int:
     return int(times[0])
 
 
-def _is_signed(body: bytes, header: str, secrets: Sequence[Secret]) -> bool:
+def _signing(body: bytes, header: str, secrets: Sequence[Secret]) -> list[Secret]:
     """Every secret is tried, so that the time taken does not tell which one matched."""
-    matches = [_signs(secret, body, header) for secret in secrets]
-    return any(matches)
+    return [secret for secret in secrets if _signs(secret, body, header)]
 
 
 def _signs(secret: Secret, body: bytes, header: str) -> bool:
@@ -90,7 +96,7 @@ def _no_secret() -> InvalidSignature:
 
 def _wrong(body: bytes, header: str, secrets: Sequence[Secret]) -> InvalidSignature:
     """A body that was merely written anew can be told from a wrong secret: one of its likely originals verifies."""
-    if any(_is_signed(original, header, secrets) for original in originals(body)):
+    if any(_signing(original, header, secrets) for original in originals(body)):
         return InvalidSignature(
             "The secret is right, but the body was changed on the way: something in front of this server (a proxy, a "
             "gateway, a middleware) reads the JSON and writes it anew. Have it pass on the bytes as they came.",

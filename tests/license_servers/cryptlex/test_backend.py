@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -509,6 +509,39 @@ def test_access_is_taken_away_even_when_the_product_no_longer_fits(
     assert harness.box.requests[0].body == {"suspended": True}
     with pytest.raises(UnsupportedOperation, match="another product"):
         converge(harness, observed, applied=wanted, desired=replace(wanted, state=LicenseState.ACTIVE))
+
+
+@pytest.mark.parametrize("is_other_server", [True, False])
+def test_a_license_that_cannot_become_another_follows_what_is_paid_for(
+    harness: CryptlexHarness, desired: DesiredLicense, is_other_server: bool
+) -> None:
+    """The end date and nothing else: sizes may mean something else there."""
+    dated = replace(desired, expiry=ExpiryMode.PAID_THROUGH, expires_at=NEXT_YEAR)
+    observed = issued_by(harness, dated)
+    elsewhere: dict[str, Any] = {"server": "other"} if is_other_server else {"product_id": harness.other_product_id}
+    wanted = replace(dated, **elsewhere, expires_at=NEXT_YEAR + timedelta(days=31), activations=9)
+    with pytest.raises(UnsupportedOperation, match="It was renewed all the same") as failure:
+        converge(harness, observed, applied=dated, desired=wanted)
+    assert failure.value.is_partial
+    assert harness.calls() == [("PATCH", "/v3/licenses/{id}/expires-at")]
+    # Without access it does not matter any more what product it is of; where it is, does.
+    with pytest.raises(UnsupportedOperation, match="It was suspended") if is_other_server else nullcontext():
+        converge(harness, observed, applied=dated, desired=replace(dated, **elsewhere, state=LicenseState.SUSPENDED))
+    assert harness.calls()[1:] == [("PATCH", "/v3/licenses/{id}")]
+
+
+def test_renewals_of_a_license_that_cannot_become_another_are_made_once(
+    harness: CryptlexHarness, desired: DesiredLicense
+) -> None:
+    """Nothing of a refused attempt is recorded, so the next one has to see that it renewed."""
+    observed = issued_by(harness, desired)
+    wanted = replace(desired, product_id=harness.other_product_id, periods=2)
+    ends = []
+    for is_retry in (False, True):
+        with pytest.raises(UnsupportedOperation, match="renewed all the same"):
+            converge(harness, observed, applied=desired, desired=wanted, is_retry=is_retry)
+        ends.append(harness.box.licenses[0]["expiresAt"])
+    assert ends[0] == ends[1]
 
 
 def test_a_value_no_longer_asked_for_is_kept_and_noted(harness: CryptlexHarness, desired: DesiredLicense) -> None:

@@ -19,9 +19,11 @@ from licensing_integration.exceptions import (
     InvalidTerm,
     PermanentRemoteError,
     TransientRemoteError,
+    UnsupportedOperation,
 )
 from licensing_integration.license_servers.base import SLOT_METADATA_KEY
 from licensing_integration.license_servers.licensespring import backend as module
+from licensing_integration.license_servers.licensespring.client import MOST_PAGES
 from licensing_integration.license_servers.licensespring.orders import order_id_of, order_number
 from licensing_integration.license_servers.registry import backend_choices, build_backend
 from licensing_integration.sandbox.http_server import HttpRequest, HttpServer, Reply
@@ -637,6 +639,7 @@ def test_an_own_license_is_found_with_one_call(harness: LicenseSpringHarness, de
 def test_filters_that_are_ignored_find_nothing_wrong(
     harness: LicenseSpringHarness, options: LicenseSpringOptions, desired: DesiredLicense, ignored: tuple[str, ...]
 ) -> None:
+    """A small account is read whatever the server makes of the filter, so that nothing has to wait for a person."""
     options.ignored_filters, options.page_cap = ignored, 3
     vendor = harness.make_license(product_id=PRO, metadata={"fastspring_subscription_id": "sub-1"})
     harness.make_license(product_id=PRO, metadata={"fastspring_subscription_id": "sub-10"})
@@ -645,6 +648,70 @@ def test_filters_that_are_ignored_find_nothing_wrong(
     for slot, license_id in zip(slots, licenses, strict=True):
         assert [hit.license_id for hit in harness.backend.find(slot=slot, desired=desired)] == [license_id]
     assert [hit.license_id for hit in harness.backend.find(slot=SLOT, desired=desired)] == [vendor]
+
+
+@pytest.fixture
+def crowd(harness: LicenseSpringHarness, options: LicenseSpringOptions) -> None:
+    """Licenses of others, more than are read without a filter."""
+    for number in range(3 * MOST_PAGES + 1):
+        harness.make_license(product_id=PRO, metadata={"fastspring_subscription_id": f"other-{number}"})
+    options.page_cap = 3
+    harness.forget_calls()
+
+
+@pytest.mark.parametrize(("ignored", "pages"), [("order__store_id__startswith", 1), ("subscription_id", 2)])
+@pytest.mark.usefixtures("crowd")
+def test_a_look_that_would_read_the_whole_account_is_given_up(
+    harness: LicenseSpringHarness, options: LicenseSpringOptions, desired: DesiredLicense, ignored: str, pages: int
+) -> None:
+    """It must not say that there is no license: the next step would be to make a second one."""
+    options.ignored_filters = (ignored,)
+    with pytest.raises(UnsupportedOperation, match=f'ignored the filter "{ignored}"') as failure:
+        harness.backend.find(slot=SLOT, desired=desired)
+    assert len(harness.calls()) == pages
+    assert not failure.value.is_partial
+    if ignored == "subscription_id":
+        assert (
+            f"the subscription sub-1 in LicenseSpring. If there is one, give its order the id {order_id_of(SLOT)}"
+            in (str(failure.value))
+        )
+
+
+@pytest.mark.usefixtures("crowd")
+def test_the_order_a_person_names_after_the_slot_is_taken_over(
+    harness: LicenseSpringHarness, options: LicenseSpringOptions, desired: DesiredLicense
+) -> None:
+    """The way out that the message tells."""
+    options.ignored_filters = ("subscription_id",)
+    order = {"id": order_id_of(SLOT), "append": False, "items": [{"product_code": PRO, "licenses": [{}]}]}
+    harness.client.create_order(order)
+    (found,) = harness.backend.find(slot=SLOT, desired=desired)
+    assert found.metadata[SLOT_METADATA_KEY] == SLOT
+
+
+@pytest.mark.usefixtures("crowd")
+def test_an_order_that_exists_and_cannot_be_looked_up_is_never_made_again(
+    harness: LicenseSpringHarness, options: LicenseSpringOptions, desired: DesiredLicense
+) -> None:
+    """The attempt is not noted as one that certainly changed nothing: its license may be there."""
+    harness.issue(desired)
+    options.ignored_filters = ("order__store_id__startswith",)
+    with pytest.raises(UnsupportedOperation) as failure:
+        harness.backend.issue(desired, slot=SLOT, user_id="")
+    assert failure.value.is_partial
+    assert len(harness.license_ids()) == 3 * MOST_PAGES + 2
+
+
+@pytest.mark.usefixtures("crowd")
+def test_a_filter_that_matches_loosely_is_not_taken_for_ignored(
+    harness: LicenseSpringHarness, options: LicenseSpringOptions, desired: DesiredLicense
+) -> None:
+    options.ignored_filters, options.loose_filters = (), ("subscription_id",)
+    vendor = [
+        harness.make_license(product_id=PRO, metadata={"fastspring_subscription_id": name})
+        for name in [*(f"sub-1{number}" for number in range(3 * MOST_PAGES)), "sub-1"]
+    ]
+    assert [hit.license_id for hit in harness.backend.find(slot=SLOT, desired=desired)] == vendor[-1:]
 
 
 def test_licenses_beyond_the_first_page_are_found(
@@ -764,7 +831,7 @@ def test_products_are_listed_by_short_code_and_kind(harness: LicenseSpringHarnes
 
 
 def test_policies_cannot_be_listed_and_there_is_no_address_in_the_portal(harness: LicenseSpringHarness) -> None:
-    assert list(harness.backend.list_templates()) == []
+    assert harness.backend.list_templates() is None
     assert harness.backend.dashboard_url("1234") == ""
     assert harness.calls() == []
 

@@ -85,7 +85,7 @@ def test_every_page_is_read_however_few_entries_a_page_has(answering: Answering,
 def test_an_entry_that_slips_to_the_next_page_counts_once(answering: Answering) -> None:
     pages = {0: range(1, 101), 100: range(100, 150)}
     client = answering(
-        lambda request: {"count": 150, "results": [{"id": number} for number in pages[offset_of(request)]]}
+        lambda request: {"count": 149, "results": [{"id": number} for number in pages[offset_of(request)]]}
     )
     assert [entry["id"] for entry in client.list_products()] == list(range(1, 150))
 
@@ -97,8 +97,17 @@ def test_a_server_that_ignores_the_offset_does_not_hold_us_forever(answering: An
         asked.append(offset_of(request))
         return {"count": 10_000, "results": [{"id": 1}, {"id": 2}]}
 
-    assert len(answering(page).list_products()) == 2
+    with pytest.raises(TransientRemoteError, match="not show everything"):
+        answering(page).list_products()
     assert asked == [0, 2]
+
+
+@pytest.mark.parametrize("last", [[], [{"id": 100, "order_store_id": "li-1"}]])
+def test_a_look_that_misses_something_is_no_answer(answering: Answering, last: list[object]) -> None:
+    first = [{"id": number, "order_store_id": "li-1"} for number in range(1, 101)]
+    client = answering(lambda request: {"count": 101, "results": last if offset_of(request) else first})
+    with pytest.raises(TransientRemoteError, match="not show everything"):
+        client.licenses_of_orders_starting_with("li-1")
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from licensing_integration.domain.licenses import DesiredLicense, LicenseSnapsho
 from licensing_integration.domain.outcomes import ExpiryMode, LicenseState, LicenseType
 from licensing_integration.exceptions import PermanentRemoteError, TransientRemoteError, UnsupportedOperation
 from licensing_integration.license_servers.base import SLOT_METADATA_KEY, Convergence
+from licensing_integration.license_servers.licensespring.client import MOST_PAGES
 from licensing_integration.sandbox.licensespring import LicenseSpringOptions
 from tests.license_servers.contract import NEXT_YEAR, new_slot
 from tests.license_servers.licensespring.harness import APP, PRO, SLOT, TEAM, LicenseSpringHarness, running
@@ -340,6 +341,54 @@ def test_a_license_of_another_product_can_still_be_disabled(
         converge(harness, issued, None, other)
 
 
+@pytest.mark.parametrize("elsewhere", [{"product_id": APP}, {"server": "other"}])
+def test_a_license_that_cannot_become_another_follows_what_is_paid_for(
+    harness: LicenseSpringHarness, desired: DesiredLicense, issued: LicenseSnapshot, elsewhere: dict[str, Any]
+) -> None:
+    """The end date and nothing else: sizes, features and fields may mean something else there."""
+    wanted = replace(desired, **elsewhere, expires_at=LATER, activations=9, features=("reports",), grace_hours=24)
+    for _ in range(2):  # nothing of a refused attempt is recorded, so it may be made again
+        with pytest.raises(UnsupportedOperation, match="It was renewed all the same") as failure:
+            converge(harness, issued, desired, wanted)
+        assert failure.value.is_partial
+    assert bodies(harness) == [{"is_trial": False, "validity_period": f"{LATER:%Y-%m-%d}"}] * 2
+    assert harness.calls() == [CHANGE] * 2
+    harness.forget_calls()
+    with pytest.raises(UnsupportedOperation, match="Map the product back") as failure:
+        converge(harness, issued, desired, replace(desired, **elsewhere, activations=9))
+    assert (harness.calls(), failure.value.is_partial) == ([], False)
+
+
+@pytest.mark.parametrize("elsewhere", [{"product_id": APP}, {"server": "other"}])
+def test_a_license_that_cannot_become_another_is_usable_again_once_paid_for(
+    harness: LicenseSpringHarness, desired: DesiredLicense, elsewhere: dict[str, Any]
+) -> None:
+    off = replace(desired, state=LicenseState.SUSPENDED)
+    issued = harness.issue(off)
+    with pytest.raises(UnsupportedOperation, match="It was renewed and reinstated all the same"):
+        converge(harness, issued, off, replace(desired, **elsewhere, expires_at=LATER))
+    assert harness.calls() == [ENABLE, CHANGE]
+    assert harness.license(issued.license_id)["enabled"]
+
+
+def test_access_to_a_license_on_the_wrong_server_is_taken_away_at_once(
+    harness: LicenseSpringHarness, desired: DesiredLicense, issued: LicenseSnapshot
+) -> None:
+    """A person is asked all the same: it is still not where it should be."""
+    wanted = replace(desired, server="other", state=LicenseState.SUSPENDED)
+    with pytest.raises(UnsupportedOperation, match="It was suspended all the same"):
+        converge(harness, issued, desired, wanted)
+    assert harness.calls() == [DISABLE, READ]
+
+
+def test_a_refused_end_date_of_a_license_that_cannot_become_another_is_told_in_the_servers_words(
+    harness: LicenseSpringHarness, desired: DesiredLicense, issued: LicenseSnapshot
+) -> None:
+    harness.fail_next(status=400)
+    with pytest.raises(PermanentRemoteError):
+        converge(harness, issued, desired, replace(desired, product_id=APP, expires_at=LATER))
+
+
 # Sizes
 
 
@@ -664,6 +713,20 @@ def test_the_custom_fields_of_other_licenses_are_left_alone(
     converge(harness, issued, desired, replace(desired, custom_fields={"Serial": "own"}))
     assert fields_of(harness, issued)["Serial"] == "own"
     assert fields_of(harness, other)["Serial"] == "other"
+
+
+def test_custom_fields_that_cannot_be_looked_up_block_nothing(
+    harness: LicenseSpringHarness, options: LicenseSpringOptions, desired: DesiredLicense, issued: LicenseSnapshot
+) -> None:
+    """Nor does anybody read those of all licenses for it."""
+    for _ in range(MOST_PAGES + 1):
+        harness.issue(replace(desired, custom_fields={"Serial": "other"}), slot=new_slot())
+    options.ignored_filters, options.page_cap = ("license",), 1
+    wanted = replace(desired, custom_fields={"Serial": "own"}, expires_at=LATER)
+    done = converge(harness, issued, desired, wanted)
+    assert harness.calls() == [CHANGE, OVERRIDES]
+    assert done.verbs == ("renewed",)
+    assert 'ignored the filter "license"' in done.notes[0]
 
 
 @pytest.mark.parametrize(("name", "value"), [("Edition", "nonsense"), ("Nothing", "x"), ("serial", "x")])

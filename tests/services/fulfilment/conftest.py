@@ -13,7 +13,7 @@ from pytest_django import Settings
 from licensing_integration.exceptions import KeysNotReady
 from licensing_integration.models import Purchase
 from licensing_integration.sandbox.cryptlex import CryptlexSandbox
-from licensing_integration.sandbox.fastspring import Event, FastSpringShop
+from licensing_integration.sandbox.fastspring import DemoSubscription, Event, FastSpringShop
 from licensing_integration.sandbox.fastspring_fulfilment import CONTENT_TYPE, key_request
 from licensing_integration.services.fulfilment import give_keys
 from licensing_integration.services.sweep import sweep
@@ -59,6 +59,13 @@ def ask(request_keys: Ask, work: Callable[[], int]) -> Ask:
         return request_keys(order, **options)
 
     return _ask
+
+
+def forget_reference(subscription: DemoSubscription, activation: Event) -> None:
+    """A subscription of the years in which FastSpring's events did not name the order that began it."""
+    subscription.order_reference = ""
+    for name in ("initialOrderId", "initialOrderReference"):
+        del activation["data"][name]
 
 
 def photon_order(shop: FastSpringShop, **options: Any) -> Event:

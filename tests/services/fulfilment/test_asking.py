@@ -135,6 +135,23 @@ def test_what_the_merchant_typed_into_the_fulfilment_maps_the_product(shop, ask,
     assert ask(photon_order(shop), cryptlex_product_id="prod-1") == cryptlex.licenses[0]["key"]
 
 
+@pytest.mark.parametrize("first", [{}, {"max_activations": "many"}])
+def test_what_the_merchant_has_corrected_in_the_fulfilment_counts(shop, ask, cryptlex, first):
+    """FastSpring processes the order again: the same reference, product and quantity."""
+    order = photon_order(shop)
+    with pytest.raises(KeysNotReady):
+        ask(order, product_short_code="pho", **({"cryptlex_product_id": "prod-1"} if first else {}), **first)
+    key = ask(order, product_short_code="pho", cryptlex_product_id="prod-1", max_activations="3")
+    assert [(license["key"], license["allowedActivations"]) for license in cryptlex.licenses] == [(key, 3)]
+
+
+def test_a_correction_does_not_change_the_license_whose_key_was_shown(shop, ask, cryptlex):
+    order = photon_order(shop)
+    key = ask(order, product_short_code="pho", cryptlex_product_id="prod-1", max_activations="3")
+    assert ask(order, product_short_code="pho", cryptlex_product_id="prod-1", max_activations="9") == key
+    assert [license["allowedActivations"] for license in cryptlex.licenses] == [3]
+
+
 # --- what keeps a key from being shown -------------------------------------------------------------------------------
 
 
@@ -178,6 +195,14 @@ def test_a_license_server_that_is_away_means_no_key_now_and_the_same_one_later(m
     assert [license["key"] for license in cryptlex.licenses] == [key]
 
 
+def test_a_wait_is_over_when_its_time_is_up(mapped, shop, settings, request_keys):
+    """And its place is free for the next one."""
+    settings.FULFILMENT_WAIT_SECONDS, settings.FULFILMENT_MAX_WAITING = 0.03, 1
+    for _ in range(2):
+        with pytest.raises(KeysNotReady, match=r"not ready within 0\.03 seconds"):
+            request_keys(photon_order(shop))
+
+
 def test_a_held_test_order_has_no_key(mapped, shop, settings, ask, cryptlex):
     settings.STORES = [{**settings.STORES[0], "test_events": "hold"}]
     shop.live = False
@@ -193,6 +218,27 @@ def test_an_applied_test_order_has_one(mapped, shop, ask, deliver, cryptlex):
     deliver(show_keys(order, [key]))
     assert len(cryptlex.licenses) == 1
     assert not Purchase.objects.get().is_live
+
+
+def test_a_held_test_request_does_not_hold_the_live_one(mapped, shop, settings, ask, cryptlex):
+    settings.STORES = [{**settings.STORES[0], "test_events": "hold"}]
+    order = photon_order(shop)
+    with pytest.raises(KeysNotReady, match="test order"):
+        ask(order, test="true")
+    assert ask(order) == cryptlex.licenses[0]["key"]
+
+
+@pytest.mark.parametrize("names_subscription", [True, False])
+def test_the_order_knows_better_whether_it_is_a_test(mapped, shop, ask, deliver, names_subscription):
+    """The merchant has not ticked ``test`` in the fulfilment."""
+    shop.live = False
+    subscription, (activation, order) = shop.subscribe(AVA, "studio")
+    order["data"]["items"].append(shop.item("photon"))
+    named = {"subscription": subscription.id} if names_subscription else {}
+    ask(order, line=0, test="", **named)
+    ask(order, line=1, test="")
+    deliver(activation, order)
+    assert set(Purchase.objects.values_list("is_live", flat=True)) == {False}
 
 
 def test_a_wrong_key_stores_nothing(mapped, shop, ask):
@@ -214,7 +260,7 @@ def test_without_a_private_key_no_keys_are_given_out(mapped, shop, settings, ask
         ask(photon_order(shop))
 
 
-@pytest.mark.parametrize("changed", [{"reference": ""}, {"product": ""}, {"quantity": "0"}, {"quantity": "some"}])
+@pytest.mark.parametrize("changed", [{"reference": ""}, {"product": ""}, {"quantity": "0"}, {"test": "maybe"}])
 def test_a_request_that_does_not_say_what_it_wants_stores_nothing(shop, ask, changed):
     with pytest.raises(PayloadError):
         ask(photon_order(shop), **changed)

@@ -7,13 +7,14 @@ from collections.abc import Callable
 import pytest
 from pytest_django import Settings
 
+from licensing_integration.exceptions import KeysNotReady
 from licensing_integration.models import LicenseLink, Purchase
 from licensing_integration.sandbox.fastspring_fulfilment import show_keys
 from licensing_integration.sandbox.licensespring import LicenseSpringSandbox
 from tests.services.conftest import AVA
 from tests.services.fulfilment.conftest import let_pass
 from tests.services.guide.conftest import ACCOUNT, licensespring, make_spring
-from tests.services.scenario import map_product
+from tests.services.scenario import map_product, sentences
 
 __all__ = ["make_spring"]
 
@@ -64,6 +65,20 @@ def test_an_order_that_never_comes_leaves_a_disabled_license(shop, ask, work, sp
     ask(shop.buy(AVA, "photon"), **TYPED_IN)
     let_pass(24, work)
     assert [license["enabled"] for license in spring.licenses] == [False]
+
+
+def test_a_license_without_a_key_is_not_waited_for(shop, ask, request_keys, settings, spring):
+    """Its user signs in. The license is made once, and the buyer is not kept waiting for what will never come."""
+    typed_in = {**TYPED_IN, "product_short_code": "team"}
+    order = shop.buy(AVA, "team")
+    with pytest.raises(KeysNotReady, match="has no key of its own: its user signs in"):
+        ask(order, **typed_in)
+    settings.FULFILMENT_WAIT_SECONDS = 2
+    with pytest.raises(KeysNotReady, match="has no key of its own"):
+        request_keys(order, **typed_in)
+    assert [license["license_key"] for license in spring.licenses] == [None]
+    assert LicenseLink.objects.get().sync_state == "settled"
+    assert "Remove the license fulfilment from the product in the store" in sentences()
 
 
 def test_one_order_with_keys_from_both_license_servers(shop, ask, deliver, settings, cryptlex, spring):

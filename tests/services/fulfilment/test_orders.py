@@ -19,11 +19,13 @@ from tests.services.scenario import map_product, sentences, states
 # --- orders that are never completed ---------------------------------------------------------------------------------
 
 
-def test_a_license_whose_order_never_comes_is_suspended(mapped, shop, ask, work, cryptlex):
+@pytest.mark.parametrize("hours", [24, 6])
+def test_a_license_whose_order_never_comes_is_suspended(mapped, shop, ask, work, cryptlex, settings, hours):
+    settings.FULFILMENT_KEEP_HOURS = hours
     ask(photon_order(shop))
-    let_pass(23, work)
+    let_pass(hours - 1, work)
     assert states(cryptlex) == ["active"]
-    let_pass(24, work)
+    let_pass(hours, work)
     assert states(cryptlex) == ["suspended"]
     assert "The order was never completed." in sentences()
 
@@ -94,7 +96,7 @@ def test_a_replayed_request_changes_nothing(mapped, shop, ask, deliver, work, cr
     order = photon_order(shop)
     ask(order)
     deliver(order)
-    interventions.replay_events(list(WebhookEvent.objects.values_list("pk", flat=True)))
+    interventions.replay_events(list(WebhookEvent.objects.values_list("pk", flat=True)), user_id=None, reason="")
     work()
     assert (Purchase.objects.count(), len(cryptlex.licenses)) == (1, 1)
     assert Purchase.objects.get().status == PurchaseStatus.COMPLETED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -9,12 +10,13 @@ import pytest
 from django.utils import timezone
 
 from licensing_integration.domain.outcomes import PurchaseStatus
+from licensing_integration.exceptions import PayloadError
 from licensing_integration.models import LicenseLink, Purchase
 from licensing_integration.sandbox.fastspring import FastSpringShop
 from licensing_integration.sandbox.fastspring_fulfilment import show_keys
 from licensing_integration.services.plan import plan_purchase
 from tests.services.conftest import AVA
-from tests.services.fulfilment.conftest import let_pass
+from tests.services.fulfilment.conftest import forget_reference, let_pass
 from tests.services.scenario import add_on_line, sentences, states, try_again
 
 # --- subscriptions ---------------------------------------------------------------------------------------------------
@@ -27,8 +29,8 @@ def names_subscription(request: pytest.FixtureRequest) -> bool:
 
 def _subscribe(shop: FastSpringShop, *, names_reference: bool = True, **options: Any):
     subscription, (activation, order) = shop.subscribe(AVA, "studio", **options)
-    if names_reference:
-        activation["data"]["initialOrderReference"] = order["data"]["reference"]
+    if not names_reference:
+        forget_reference(subscription, activation)
     return subscription, activation, order
 
 
@@ -89,19 +91,43 @@ def test_an_activated_subscription_needs_no_order(mapped, shop, ask, deliver, wo
     assert states(cryptlex) == ["active"]
 
 
-def test_the_key_on_the_page_wins_over_a_license_made_meanwhile(mapped, shop, ask, deliver, work, cryptlex):
-    """The activation told nothing of the order, and its license was issued after an hour of waiting for it."""
-    _, activation, order = _subscribe(shop, names_reference=False)
-    deliver(activation)
-    purchase = Purchase.objects.get()
+def _wait_in_vain_for_the_order(work: Callable[[], int]) -> None:
+    """The activation is two hours old."""
+    purchase = Purchase.objects.get(kind="subscription")
     Purchase.objects.filter(pk=purchase.pk).update(first_seen_at=timezone.now() - timedelta(hours=2))
     plan_purchase(purchase.pk)
     try_again(work)
-    assert len(cryptlex.licenses) == 1
-    key = ask(order)
+
+
+def test_keys_asked_for_after_the_licenses_were_made_are_those(
+    mapped, shop, ask, deliver, work, cryptlex, names_subscription
+):
+    """The activation names the order, so it needs no subscription in the request to be found."""
+    subscription, activation, order = _subscribe(shop, quantity=2)
+    deliver(activation)
+    _wait_in_vain_for_the_order(work)
+    made = {license["key"] for license in cryptlex.licenses}
+    keys = ask(order, **({"subscription": subscription.id} if names_subscription else {}))
+    assert len(made) == 2
+    assert {license["key"] for license in cryptlex.licenses} == set(keys.split("\n")) == made
+    assert Purchase.objects.get().external_id == subscription.id
+
+
+@pytest.mark.parametrize("is_asked_early", [True, False])
+def test_the_key_on_the_page_wins_over_a_license_made_meanwhile(
+    mapped, shop, ask, deliver, work, cryptlex, is_asked_early
+):
+    """Neither the activation nor the request tells that they are of the same order: that is known once it comes."""
+    _, activation, order = _subscribe(shop, names_reference=False)
+    deliver(activation)
+    key = ask(order) if is_asked_early else ""
+    _wait_in_vain_for_the_order(work)
+    assert len(cryptlex.licenses) == 1 + is_asked_early
+    key = key or ask(order)
     assert len(cryptlex.licenses) == 2
     deliver(show_keys(order, [key]))
     assert [license["key"] for license in cryptlex.licenses] == [key]
+    assert states(cryptlex) == ["active"]
     assert ask(order) == key
 
 
@@ -147,9 +173,64 @@ def test_an_order_of_both_kinds_finds_both(mapped, shop, ask, deliver, cryptlex,
     assert set(Purchase.objects.values_list("attention", flat=True)) == {""}
 
 
+@pytest.mark.parametrize("first", ["requests", "order"])
+def test_a_product_bought_in_both_ways_is_told_by_the_subscription_that_a_request_names(
+    mapped, shop, ask, deliver, cryptlex, first
+):
+    subscription, activation, order = _subscribe(shop)
+    order["data"]["items"].append(shop.item("studio"))
+    if first == "order":
+        deliver(activation, order)
+    keys = [ask(order, line=0, subscription=subscription.id), ask(order, line=1)]
+    deliver(activation, show_keys(show_keys(order, keys[:1]), keys[1:], line=1))
+    by_kind = {link.purchase.kind: link.key for link in LicenseLink.objects.all()}
+    assert by_kind == {"subscription": keys[0], "order": keys[1]}
+    assert len(cryptlex.licenses) == 2
+    assert set(Purchase.objects.values_list("attention", flat=True)) == {""}
+
+
+def test_a_product_bought_in_both_ways_and_asked_for_without_an_id_is_for_a_person(mapped, shop, ask, deliver):
+    """Both requests are the same, so they get the same key."""
+    _, activation, order = _subscribe(shop)
+    order["data"]["items"].append(shop.item("studio"))
+    key = ask(order)
+    deliver(activation, show_keys(show_keys(order, [key]), [key], line=1))
+    (question,) = filter(None, Purchase.objects.values_list("attention", flat=True))
+    assert f"…{key[-6:]} for studio, which is the key of another license" in question
+
+
+@pytest.mark.parametrize("first", ["activation", "order"])
+def test_what_is_left_of_two_quantities_is_ended_once_the_subscription_has_taken_its_own(
+    mapped, shop, ask, deliver, work, cryptlex, first
+):
+    """The buyer went back and changed the quantity; the order has a product of its own, too."""
+    subscription, _, order = _subscribe(shop, quantity=3)
+    order["data"]["items"].append(shop.item("brushes"))
+    ask(order)
+    asked_again = ask(order, quantity="1")
+    subscription.quantity = order["data"]["items"][0]["quantity"] = 1
+    activation = shop.report("subscription.activated", subscription)
+    order["data"]["items"][0]["subscription"] = activation["data"]
+    for event in [activation, order][:: 1 if first == "activation" else -1]:
+        deliver(event)
+        work()
+    kept = {link.key for link in LicenseLink.objects.filter(purchase__external_id=subscription.id, state="active")}
+    assert kept == {asked_again}
+    assert len(cryptlex.licenses) == 2
+
+
 def test_a_request_at_a_renewal_gets_the_keys_there_are(mapped, shop, ask, deliver, cryptlex):
     subscription, activation, order = _subscribe(shop)
     key = ask(order, subscription=subscription.id)
     deliver(activation, order, shop.renew(subscription))
     assert ask(order, subscription=subscription.id, reference=f"{order['data']['reference']}B", sequence="2") == key
     assert states(cryptlex) == ["active"]
+
+
+def test_a_request_at_a_renewal_that_names_no_subscription_makes_no_license(mapped, shop, ask, deliver, cryptlex):
+    _, activation, order = _subscribe(shop)
+    ask(order)
+    deliver(activation, order)
+    with pytest.raises(PayloadError, match="renewal that names no subscription"):
+        ask(order, reference=f"{order['data']['reference']}B", sequence="2")
+    assert len(cryptlex.licenses) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.core.exceptions import ValidationError
 
 from licensing_integration.domain.licensespring_attributes import FIELDS
 from licensing_integration.models import LicenseLink, ProductMapping
@@ -47,6 +48,13 @@ def test_there_is_a_bad_value_of_every_attribute():
     tried = {attribute for attribute, _, _ in BAD_VALUES}
     others = {"single_license", "floating_users_from_quantity", "feature_code"}
     assert tried == {attribute.name for attribute in FIELDS.values()} | others
+
+
+def test_a_mapping_takes_no_more_hours_of_grace_than_an_attribute():
+    hours = ProductMapping._meta.get_field("grace_hours")
+    assert hours.clean(876_000, None) == 876_000
+    with pytest.raises(ValidationError, match="less than or equal to 876000"):
+        hours.clean(876_001, None)
 
 
 @on_both_servers

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from licensing_integration.models import LicenseLink
 from tests.services.conftest import AVA
+from tests.services.guide.conftest import OTHER_ACCOUNT
 from tests.services.guide.proofs import on_both_servers, proves
 from tests.services.guide.selling import in_ms
 from tests.services.scenario import sentences, waiting_products
@@ -19,7 +20,10 @@ SEATS = {"floating_cloud": "1", "floating_users_from_quantity": "true", **SINGLE
 def test_the_buyer_of_a_user_based_product_manages_it(guide):
     guide.sell("team")
     guide.has(licensespring={"managers": [BUYER], "users": [BUYER], "license_key": None}, cryptlex={"user": BUYER})
-    guide.says("Issued license")
+    name = (
+        f"…{guide.license['key'][-6:]}" if guide.server == "cryptlex" else f"{guide.license['id']}, which has no key,"
+    )
+    guide.says(f"Issued license {name} on ")
 
 
 @proves("C2", licensespring="works", cryptlex="equivalent")
@@ -133,6 +137,29 @@ def test_another_product_leaves_the_license_as_it_is_for_a_person(guide):
     assert guide.licenses == before
     assert LicenseLink.objects.get().failure_mode == "permanent"
     guide.says("cannot move a license to another product", "It needs a person.")
+    for _ in range(2):
+        guide.renew(subscription)
+        guide.is_on(until=subscription.next)  # it was paid for
+        link = LicenseLink.objects.get()
+        assert link.failure_mode == "permanent"  # and the question stays
+        assert link.expires_at >= subscription.next  # what people and the buyer's order page are shown
+    guide.says("It was renewed all the same.")
+
+
+@on_both_servers
+def test_a_license_on_another_server_than_the_new_product_is_kept_valid(guide, other_account):
+    """A person decides what becomes of it; meanwhile it follows what is paid for."""
+    subscription = guide.subscribe()
+    attributes = {**subscription.attributes, "product_short_code": "photon", "uuid": OTHER_ACCOUNT}
+    guide.change("subscription.updated", subscription, product="photon", attributes=attributes)
+    guide.renew(subscription)
+    guide.is_on(until=subscription.next)
+    assert LicenseLink.objects.get().failure_mode == "permanent"
+    guide.report("subscription.deactivated", subscription, active=False, state="deactivated")
+    guide.is_off()
+    assert LicenseLink.objects.get().state == "suspended"
+    assert other_account.licenses == []
+    guide.says("cannot be moved to", "suspended", "all the same.")
 
 
 @proves("C10", licensespring="works", cryptlex="equivalent")

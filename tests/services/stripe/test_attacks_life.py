@@ -320,7 +320,7 @@ def test_a_session_told_after_a_change_of_address_does_not_undo_it(
     told(account, *account.change_customer(session["customer"], email="new@example.com"))
     assert emails(cryptlex) == {"new@example.com"}
     if is_replayed:
-        replay_events([WebhookEvent.objects.get(event_type=COMPLETED).pk])
+        replay_events([WebhookEvent.objects.get(event_type=COMPLETED).pk], user_id=None, reason="")
         work()
     else:
         told(account, *completed)

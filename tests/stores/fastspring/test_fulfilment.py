@@ -111,11 +111,11 @@ def test_parameters_of_the_address_may_be_hashed_or_not():
     """FastSpring's sample hashes them; its words leave it open. What is not hashed is not believed."""
     with_both = signed({**PARAMETERS, "output": "single"}, private_key=PRIVATE_KEY)
     body = urlencode({name: value for name, value in with_both.items() if name != "output"}).encode()
-    assert _read(_post(body, query=b"output=single")).write(["K1"]) == "K1"
+    assert _read(_post(body, query=b"output=single")).write(["K1"], is_per_unit=False) == "K1"
     only_form = urlencode(signed(PARAMETERS, private_key=PRIVATE_KEY)).encode()
     asked = _read(_post(only_form, query=b"output=single&quantity=1"))
     assert asked.quantity == 3
-    assert asked.write(["K1", "K2", "K3"]) == "K1\nK2\nK3"
+    assert asked.write(["K1", "K2", "K3"], is_per_unit=True) == "K1\nK2\nK3"
 
 
 @pytest.mark.parametrize("is_stripped", [True, False])
@@ -209,6 +209,10 @@ def test_whatever_is_signed_is_read_or_an_error_that_says_where(parameters):
         ({"quantity": "99999999999"}, "quantity"),
         ({"output": "pdf"}, "output"),
         ({"single_license": "perhaps"}, "single_license"),
+        ({"test": "maybe"}, "test"),
+        ({"sequence": "second"}, "sequence"),
+        ({"sequence": "2"}, "sequence"),
+        ({"sequence": "13", "subscription": " "}, "sequence"),
     ],
 )
 def test_a_parameter_that_means_nothing_is_named(changed, where):
@@ -232,6 +236,14 @@ def test_the_request_becomes_an_event_of_its_own():
     assert "security_request_hash" not in event.body
 
 
+@pytest.mark.parametrize(
+    ("test", "is_live"), [("true", False), (" TRUE ", False), ("false", True), ("", True), (" ", True), ("no", True)]
+)
+def test_only_a_test_order_says_so(test, is_live):
+    assert _asked(test=test).event.is_live is is_live
+    assert _fact(test=test).is_live is is_live
+
+
 def test_the_same_request_is_the_same_event_whenever_it_comes():
     later = _read(
         _post(urlencode(signed({**PARAMETERS, "name": "Kim"}, private_key=PRIVATE_KEY)).encode()),
@@ -241,10 +253,30 @@ def test_the_same_request_is_the_same_event_whenever_it_comes():
 
 
 @pytest.mark.parametrize(
-    "changed", [{"reference": "ACM-2"}, {"product": "studio"}, {"quantity": "4"}, {"subscription": "sub-1"}]
+    "changed",
+    [
+        {"reference": "ACM-2"},
+        {"product": "studio"},
+        {"quantity": "4"},
+        {"subscription": "sub-1"},
+        {"test": "true"},
+        {"max_activations": "3"},
+        {"output": "single"},
+    ],
 )
 def test_another_request_is_another_event(changed):
     assert _asked(**changed).event.external_id != _asked().event.external_id
+
+
+def test_a_corrected_pair_of_the_merchant_is_another_event():
+    assert _asked(max_activations="3").event.external_id != _asked(max_activations="many").event.external_id
+
+
+def test_a_renewal_is_told_what_to_configure():
+    with pytest.raises(MalformedPayload, match="First Orders Only, or let it send the parameter subscription"):
+        _asked(sequence="2")
+    for known in ({"sequence": "1"}, {"sequence": ""}, {"sequence": "2", "subscription": "sub-1"}):
+        assert _asked(**known).quantity == 3
 
 
 def test_facts_of_a_request():
@@ -280,20 +312,26 @@ def test_otherwise_it_is_not(several):
 
 @pytest.mark.parametrize("output", [{}, {"output": "lines"}, {"output": "multi-line"}, {"output": "single-line"}])
 def test_there_is_a_line_for_each_key_and_no_more(output):
-    assert _asked(**output).write(["K1", "K2", "K3"]) == "K1\nK2\nK3"
+    assert _asked(**output).write(["K1", "K2", "K3"], is_per_unit=True) == "K1\nK2\nK3"
 
 
 def test_one_license_may_stand_for_the_whole_quantity():
-    assert _asked().write(["K1"]) == _asked(output="single").write(["K1"]) == "K1"
+    for asked in (_asked(), _asked(output="single")):
+        assert asked.write(["K1"], is_per_unit=False) == "K1"
 
 
-@pytest.mark.parametrize("keys", [[], ["K1", "K2"], ["K1", "K2", "K3", "K4"]])
-def test_a_wrong_number_of_keys_is_never_written(keys):
+@pytest.mark.parametrize(
+    ("keys", "is_per_unit"),
+    [([], True), ([], False), (["K1"], True), (["K1", "K2"], True), (["K1", "K2"], False), (["K1"] * 4, True)],
+)
+def test_a_wrong_number_of_keys_is_never_written(keys, is_per_unit):
     with pytest.raises(PayloadError, match="3 keys were asked for") as error:
-        _asked().write(keys)
+        _asked().write(keys, is_per_unit=is_per_unit)
     assert "K1" not in str(error.value)
 
 
 def test_several_keys_are_no_single_one():
     with pytest.raises(PayloadError, match="one key was asked for"):
-        _asked(output="single").write(["K1", "K2", "K3"])
+        _asked(output="single").write(["K1", "K2", "K3"], is_per_unit=True)
+    with pytest.raises(PayloadError, match="one key was asked for, but there is 1 license"):
+        _asked(output="single").write(["K1"], is_per_unit=True)  # the one that is left of three

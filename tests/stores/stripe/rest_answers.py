@@ -200,6 +200,18 @@ def _list_invoice_payments(held: Objects, query: Query, _: str) -> Json:
     return _listing(shown, query, url="/v1/invoice_payments")
 
 
+def _list_products(held: Objects, query: Query, _: str) -> Json:
+    active = query.values.get("active")
+    if active not in (None, "true", "false"):
+        raise invalid("Invalid boolean: active")
+    shown = [
+        product
+        for product in held.newest_first("products")
+        if active is None or product["active"] == (active == "true")
+    ]
+    return _listing(shown, query, url="/v1/products")
+
+
 def _list_events(held: Objects, query: Query, _: str) -> Json:
     if len(query.types) > MOST_TYPES or (query.types and "type" in query.values):
         raise invalid("At most twenty types, and not together with type.")
@@ -223,6 +235,10 @@ def _list_refunds(held: Objects, query: Query, _: str) -> Json:
 
 def _getter(kind: str) -> Callable[[Objects, Query, str], Json]:
     return lambda held, _, external_id: held.get(kind, external_id)
+
+
+def _lister(kind: str) -> Callable[[Objects, Query, str], Json]:
+    return lambda held, query, _: _listing(held.newest_first(kind), query, url=f"/v1/{kind}")
 
 
 _ID = "/([^/]+)"
@@ -273,7 +289,18 @@ ROUTES = (
     ),
     Route(pattern=f"/v1/prices{_ID}", permission="prices", answer=_getter("prices"), expands=frozenset({"product"})),
     Route(pattern=f"/v1/products{_ID}", permission="products", answer=_getter("products")),
+    Route(
+        pattern="/v1/products",
+        permission="products",
+        answer=_list_products,
+        filters=frozenset({"active"}),
+        is_list=True,
+    ),
     Route(pattern=f"/v1/customers{_ID}", permission="customers", answer=_getter("customers")),
+    *(
+        Route(pattern=f"/v1/{kind}", permission=kind, answer=_lister(kind), is_list=True)
+        for kind in ("subscriptions", "invoices", "prices", "customers")
+    ),
     Route(
         pattern="/v1/refunds",
         permission="refunds",

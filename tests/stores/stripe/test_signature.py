@@ -15,7 +15,7 @@ from licensing_integration.domain.outcomes import RejectionReason
 from licensing_integration.exceptions import InvalidSignature
 from licensing_integration.stores.base import Delivery, Secret
 from licensing_integration.stores.stripe.rewritten import LARGEST, originals
-from licensing_integration.stores.stripe.signature import sign, verify
+from licensing_integration.stores.stripe.signature import sign, verify, without_signatures
 from tests.stores.stripe import samples
 
 SENT = 1760000000
@@ -27,9 +27,9 @@ NAME = '{"name":"Zoë"}'.encode()
 NAME_BY_NEW = "295b266082a6e957af5f27809205f6713ca2fdcf312255a12bb76aff9f96058a"
 
 
-def check(body: bytes, header: str | None, *secrets: str, now: float = SENT) -> None:
+def check(body: bytes, header: str | None, *secrets: str, now: float = SENT) -> list[str]:
     headers = {} if header is None else {"stripe-signature": header}
-    verify(Delivery(body=body, headers=headers), [Secret(secret) for secret in secrets], now=lambda: now)
+    return list(verify(Delivery(body=body, headers=headers), [Secret(secret) for secret in secrets], now=lambda: now))
 
 
 def refused(body: bytes, header: str | None, *secrets: str, now: float = SENT) -> InvalidSignature:
@@ -73,6 +73,11 @@ def test_any_of_several_secrets_will_do(secrets: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("secret", [OLD, NEW])
 def test_while_stripe_rolls_a_secret_it_signs_with_both(secret: str) -> None:
     check(BODY, f"t={SENT},v1={BODY_BY_OLD},v1={BODY_BY_NEW},v0={'0' * 64}", secret)
+
+
+def test_both_secrets_are_told_while_stripe_signs_with_both() -> None:
+    header = f"t={SENT},v1={BODY_BY_OLD},v1={BODY_BY_NEW}"
+    assert check(BODY, header, "whsec_a_third", NEW, OLD) == [NEW, OLD]
 
 
 # Time
@@ -221,3 +226,8 @@ def test_explaining_a_refusal_costs_little_however_large_the_body() -> None:
     started = time.perf_counter()
     refused(body, by_hand(b"other", OLD), OLD)
     assert time.perf_counter() - started < 0.5
+
+
+def test_of_the_header_only_the_time_is_kept() -> None:
+    assert without_signatures(f"t={SENT},v1={BODY_BY_OLD},v1={BODY_BY_NEW},v0={BODY_BY_NEW}") == f"t={SENT}"
+    assert without_signatures(f"v1={BODY_BY_OLD}") == ""

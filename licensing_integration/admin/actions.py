@@ -1,0 +1,106 @@
+"""Actions: buttons that say what they will do, ask for a reason, and then do it, to one row or to several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django import forms
+from django.http import HttpRequest
+from unfold.widgets import UnfoldAdminTextareaWidget
+
+# More than this at once takes longer than a person waits; the webhook log replays any number in the background.
+MOST_AT_ONCE = 200
+
+
+class ReasonForm(forms.Form):
+    """The one thing every intervention needs."""
+
+    reason = forms.CharField(
+        max_length=500,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
+        help_text="Kept in the history. The customer or a colleague will ask for it.",
+    )
+
+
+class NoForm(forms.Form):
+    """For actions that only ask whether they should go on."""
+
+
+def _always(_row: Any) -> str:
+    return ""
+
+
+def _nothing(_rows: Sequence[Any]) -> Sequence[str]:
+    return ()
+
+
+def _empty(_rows: Sequence[Any]) -> Mapping[str, Any]:
+    return {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageAction:
+    """A button on a row's page, and an action of its list, that leads to a confirmation page with a form.
+
+    ``name`` is part of the address. ``permission``: what the user needs, with the app label. ``run`` gets a row, the
+    user's id and the form's values, does its work through a service, which also writes the audit, and returns the
+    sentence to show; a ``ValueError`` is shown as an error of the form. ``why_not``: why a row has no such button now,
+    or empty. ``preview``: in sentences, what it will do to these rows. ``initial``: what its form holds at first.
+    ``foresee``: the same with the form's values; the page then has a button for it. ``is_bulk``: it is an action of the
+    list too. ``is_danger``: it takes something away from a customer.
+    """
+
+    name: str
+    label: str
+    permission: str
+    explanation: str
+    run: Callable[[Any, int, Mapping[str, Any]], str]
+    form: type[forms.Form] = ReasonForm
+    why_not: Callable[[Any], str] = _always
+    preview: Callable[[Sequence[Any]], Sequence[str]] = _nothing
+    initial: Callable[[Sequence[Any]], Mapping[str, Any]] = _empty
+    foresee: Callable[[Sequence[Any], Mapping[str, Any]], Sequence[str]] | None = None
+    is_bulk: bool = True
+    is_danger: bool = False
+
+    @property
+    def is_foreseeable(self) -> bool:
+        return self.foresee is not None
+
+    def is_permitted(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm(self.permission))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """The rows an action is meant for: ``rows`` it can be done to, and ``left_out`` those it cannot, each with why."""
+
+    rows: Sequence[Any]
+    left_out: Sequence[tuple[Any, str]]
+
+    @classmethod
+    def of(cls, action: PageAction, rows: Sequence[Any]) -> Choice:
+        """Sort ``rows`` by whether ``action`` can be done to them now."""
+        refusals = [(row, action.why_not(row)) for row in rows]
+        return cls(
+            rows=[row for row, refusal in refusals if not refusal],
+            left_out=[(row, refusal) for row, refusal in refusals if refusal],
+        )
+
+
+def run_each(action: PageAction, rows: Sequence[Any], *, user_id: int, form: forms.Form) -> list[str]:
+    """Do it to each row. Returns the sentences to show, each once; a ``ValueError`` of the first row becomes an error
+    of the form and ends it there, one of a later row is told among the sentences."""
+    sentences: list[str] = []
+    for row in rows:
+        try:
+            sentences.append(action.run(row, user_id, form.cleaned_data))
+        except ValueError as error:
+            if not sentences:
+                form.add_error(None, str(error))
+                return []
+            sentences.append(f"{row}: {error}")
+    counts = {sentence: sentences.count(sentence) for sentence in sentences}
+    return [sentence if number == 1 else f"{number} times: {sentence}" for sentence, number in counts.items()]

@@ -1,0 +1,172 @@
+"""What people may do to purchases: the forms, and for each action what it will do, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django import forms
+from unfold.widgets import UnfoldAdminTextInputWidget
+
+from licensing_integration import conf
+from licensing_integration.admin.actions import PageAction, ReasonForm
+from licensing_integration.admin.license_actions import ResendForm
+from licensing_integration.models import Purchase
+from licensing_integration.services import erasure, interventions, rehearsal, resend
+from licensing_integration.services.purchases import load_state
+
+
+class EraseForm(ReasonForm):
+    """Typed by hand, so that nobody erases the purchase in the other window."""
+
+    confirmation = forms.CharField(
+        label="The store's id of the purchase",
+        max_length=200,
+        widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
+        help_text="Type it as it stands above, to confirm.",
+    )
+    field_order = ("confirmation", "reason")
+
+
+# --- what they do ----------------------------------------------------------------------------------------------------
+
+
+def _plan_again(purchase: Purchase, user_id: int, values: Mapping[str, Any]) -> str:
+    interventions.plan_again(purchase.pk, user_id=user_id, reason=values["reason"])
+    return "The purchase is planned again; this takes a moment."
+
+
+def _close_disputes(purchase: Purchase, user_id: int, values: Mapping[str, Any]) -> str:
+    interventions.close_disputes(purchase.pk, user_id=user_id, reason=values["reason"])
+    return "The disputes are closed; the licenses follow in a moment."
+
+
+def _acknowledge(purchase: Purchase, user_id: int, values: Mapping[str, Any]) -> str:
+    interventions.acknowledge_purchase(purchase.pk, user_id=user_id, reason=values["reason"])
+    return "The purchase is off the attention list."
+
+
+def _resend(purchase: Purchase, user_id: int, values: Mapping[str, Any]) -> str:
+    links = list(resend.sendable_links(purchase))
+    mail = resend.resend_keys(links, address=values["address"], user_id=user_id, reason=values["reason"])
+    return (
+        f"{_keys(len(links))} on the way to {mail.address}; the history tells when the mail server has taken the mail."
+    )
+
+
+def _erase(purchase: Purchase, user_id: int, values: Mapping[str, Any]) -> str:
+    if values["confirmation"].strip() != purchase.external_id:
+        raise ValueError(f"That is not the id of this purchase, which is {purchase.external_id}. Nothing was erased.")
+    erasure.erase_purchase(purchase.pk, user_id=user_id, reason=values["reason"])
+    return "The personal data of the purchase were erased."
+
+
+# --- when, and what they will do, said before ------------------------------------------------------------------------
+
+
+def _why_not_close_disputes(purchase: Purchase) -> str:
+    return "" if load_state(purchase).has_open_dispute else "The purchase has no open dispute."
+
+
+def _why_not_resend(purchase: Purchase) -> str:
+    if not conf.can_send_mail():
+        return resend.NOT_CONFIGURED
+    return "" if resend.sendable_links(purchase).exists() else "None of its licenses has a key that could be used."
+
+
+def _why_not_erase(purchase: Purchase) -> str:
+    is_known = purchase.customer_email or purchase.customer_name not in {"", erasure.ERASED}
+    return "" if is_known else "No personal data of a customer are kept here."
+
+
+def _plan_preview(purchases: Sequence[Purchase]) -> Sequence[str]:
+    if len(purchases) == 1:
+        return rehearsal.preview_purchase(purchases[0].pk)
+    return ("Each is planned with what is known of it and with today's mappings. What is right already is left alone.",)
+
+
+def _resend_preview(purchases: Sequence[Purchase]) -> Sequence[str]:
+    if len(purchases) > 1:
+        return (f"{len(purchases)} mails are sent, each with all keys of one purchase, to its own address.",)
+    links = resend.sendable_links(purchases[0])
+    endings, number = ", ".join(link.masked_key for link in links[:5]), links.count()
+    return (
+        f"One mail with {_keys(number)}: {endings}{' and more' if number > 5 else ''}. The licenses stay as they are.",
+    )
+
+
+def _keys(number: int) -> str:
+    return "1 key" if number == 1 else f"{number} keys"
+
+
+def _erase_preview(purchases: Sequence[Purchase]) -> Sequence[str]:
+    purchase = purchases[0]
+    others = Purchase.objects.filter(customer_email=purchase.customer_email).exclude(pk=purchase.pk)
+    number = len(others.order_by().values_list("pk")[:100]) if purchase.customer_email else 0
+    more = (f"{number} other purchase{'' if number == 1 else 's'} of this address stay as they are: erase each.",)
+    return (
+        f"Of {purchase.kind} {purchase.external_id}: name, address and company of the customer go, here, in its story "
+        "and in the audit.",
+        "The bodies of its events go as a whole; they cannot be replayed any more.",
+        "Its licenses go on working, and their history stays. The store and the license server keep what they have: "
+        "erase it there, too.",
+        "An event that the store sends later brings its data back.",
+        *(more if number else ()),
+        "This cannot be undone.",
+    )
+
+
+def _address(purchases: Sequence[Purchase]) -> Mapping[str, Any]:
+    return {"address": purchases[0].customer_email} if len(purchases) == 1 else {}
+
+
+PLAN = PageAction(
+    name="plan",
+    label="Plan again",
+    permission="licensing_integration.plan_purchase",
+    explanation="What its licenses should look like is worked out anew, from what is known of the purchase and "
+    "from today's mappings.",
+    preview=_plan_preview,
+    run=_plan_again,
+)
+ACKNOWLEDGE = PageAction(
+    name="acknowledge",
+    label="Acknowledge",
+    permission="licensing_integration.acknowledge_purchase",
+    explanation="The note for a person is taken off the purchase. Nothing else changes.",
+    preview=lambda purchases: [f"Taken off: {purchase.attention}" for purchase in purchases[:20]],
+    run=_acknowledge,
+    why_not=lambda purchase: "" if purchase.attention else "There is no note to acknowledge.",
+)
+CLOSE_DISPUTES = PageAction(
+    name="close-disputes",
+    label="Close disputes",
+    permission="licensing_integration.close_disputes_purchase",
+    explanation="The disputes count as won, and licenses that were suspended because of them are reinstated. "
+    "The store sends no event for that.",
+    run=_close_disputes,
+    why_not=_why_not_close_disputes,
+)
+RESEND = PageAction(
+    name="resend",
+    label="Send all keys again",
+    permission="licensing_integration.resend_key_licenselink",
+    explanation="The license keys of the purchase are sent by e-mail once more.",
+    form=ResendForm,
+    preview=_resend_preview,
+    initial=_address,
+    run=_resend,
+    why_not=_why_not_resend,
+)
+ERASE = PageAction(
+    name="erase",
+    label="Erase personal data",
+    permission="licensing_integration.erase_purchase",
+    explanation="Who bought is forgotten; what was bought, and its licenses, stay.",
+    form=EraseForm,
+    preview=_erase_preview,
+    run=_erase,
+    why_not=_why_not_erase,
+    is_bulk=False,
+    is_danger=True,
+)

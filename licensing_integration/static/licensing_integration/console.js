@@ -1,0 +1,229 @@
+// What the console's pages share: moments in the reader's zone, buttons that copy, and Ctrl+K for the search box.
+(() => {
+  const formats = {
+    minutes: new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" }),
+    seconds: new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" }),
+  };
+
+  const localize = (root) => {
+    for (const element of root.querySelectorAll("time[data-precision]")) {
+      element.textContent = formats[element.dataset.precision].format(new Date(element.dateTime));
+      element.removeAttribute("data-precision");
+    }
+  };
+
+  // <button data-copy="text"> or <button data-copy-from="#id">; the button says that it has been done.
+  const copy = async (button) => {
+    const source = button.dataset.copyFrom;
+    await navigator.clipboard.writeText(source ? document.querySelector(source).textContent : button.dataset.copy);
+    const label = button.textContent;
+    button.textContent = "Copied";
+    button.setAttribute("aria-live", "polite");
+    setTimeout(() => { button.textContent = label; }, 1500);
+  };
+
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-copy], [data-copy-from]");
+    if (button) copy(button);
+  });
+
+  document.addEventListener("keydown", (event) => {
+    const box = document.getElementById("licensing-search");
+    if (box && event.key === "k" && (event.ctrlKey || event.metaKey)) {
+      event.preventDefault();
+      box.focus();
+      box.select();
+    }
+  });
+
+  document.addEventListener("DOMContentLoaded", () => localize(document));
+  document.addEventListener("htmx:load", (event) => localize(event.detail.elt));
+})();
+
+// Licenses: a key comes to the clipboard by a request that is noted; dates in forms are meant in the reader's zone.
+(() => {
+  document.addEventListener("submit", async (event) => {
+    const form = event.target.closest("form[data-copy-key]");
+    if (!form) return;
+    event.preventDefault();
+    const said = form.querySelector("[role=status]");
+    try {
+      const answer = await fetch(form.action, { method: "POST", body: new FormData(form) });
+      if (!answer.ok) throw new Error(answer.statusText);
+      await navigator.clipboard.writeText((await answer.json()).key);
+      said.textContent = "Copied.";
+    } catch {
+      said.textContent = "The browser did not let us copy it. Show the key instead.";
+    }
+  });
+
+  document.addEventListener("DOMContentLoaded", () => {
+    const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+    if (!zone) return;
+    for (const field of document.querySelectorAll("[data-zone]")) field.value = zone;
+    for (const name of document.querySelectorAll("[data-zone-name]")) name.textContent = zone.replaceAll("_", " ");
+  });
+})();
+
+// Product mappings: searchable lists that follow the chosen store and license server, and presets that fill the policies.
+(() => {
+  const field = (name) => document.getElementById(`id_${name}`);
+  const chosen = (name) => field(name)?.value ?? "";
+
+  // The list's script names neither the box nor what it controls.
+  const labelled = (select, element) => {
+    element.removeAttribute("aria-labelledby");
+    element.setAttribute("aria-controls", `select2-${select.id}-results`);
+    const text = element.querySelector(".select2-selection__rendered");
+    text.removeAttribute("role");
+    text.removeAttribute("aria-readonly");
+    element.setAttribute("aria-label", `${select.labels[0]?.textContent.trim().replace(/[:*]+$/, "") ?? ""}: ${select.selectedOptions[0]?.text || "nothing chosen"}`);
+  };
+
+  // Below each list: why it is missing, and a button that asks for it anew.
+  const addLine = (select, reload) => {
+    const line = document.createElement("div");
+    line.className = "li-picker-line";
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = "Reload the list";
+    button.addEventListener("click", reload);
+    const note = document.createElement("span");
+    note.setAttribute("role", "status");
+    line.append(button, note);
+    select.parentNode.insertBefore(line, select.nextSibling.nextSibling);
+    return note;
+  };
+
+  const addPicker = ($, select, url) => {
+    let isAskedAnew = false;
+    const $select = $(select);
+    const asked = () => ({
+      what: select.dataset.picker, store: chosen("store"), server: chosen("server"), product: chosen("product_id"),
+    });
+    $select.select2({
+      theme: "admin-autocomplete",
+      width: "100%",
+      tags: true,
+      allowClear: true,
+      placeholder: select.dataset.placeholder,
+      language: { noResults: () => "Nothing is listed. Type the id and press Enter." },
+      ajax: {
+        url,
+        delay: 150,
+        data: () => ({ ...asked(), ...(isAskedAnew ? { reload: 1 } : {}) }),
+        processResults: (answer, params) => {
+          isAskedAnew = false;
+          note.textContent = answer.problem;
+          const term = (params.term ?? "").trim().toLowerCase();
+          return { results: answer.results.filter((entry) => entry.text.toLowerCase().includes(term)) };
+        },
+      },
+    });
+    const note = addLine(select, () => {
+      isAskedAnew = true;
+      $select.select2("open");
+    });
+    const { $selection } = $select.data("select2");
+    const relabel = () => labelled(select, $selection[0]);
+    relabel();
+    $select.on("change", relabel);
+    // What was chosen earlier is shown by its name once the list is there.
+    const showName = async () => {
+      const option = select.selectedOptions[0];
+      if (!option?.value || option.text !== option.value || select.dataset.picker === "store_product") return;
+      const answer = await (await fetch(`${url}?${new URLSearchParams(asked())}`)).json();
+      note.textContent = answer.problem;
+      const found = answer.results.find((entry) => entry.id === option.value);
+      if (!found) return;
+      option.text = found.text;
+      $select.trigger("change.select2");
+      relabel();
+    };
+    showName();
+    $select.on("select2:open", () => {
+      const box = document.querySelector(".select2-container--open .select2-search__field");
+      box?.setAttribute("aria-label", `Search: ${select.labels[0]?.textContent.trim()}`);
+      box?.focus();
+    });
+  };
+
+  // Says beside each policy what counts while its field is empty.
+  const followStore = (defaults) => {
+    const show = () => {
+      for (const [name, said] of Object.entries(defaults[chosen("store")] ?? {})) {
+        document.querySelectorAll(`[data-default-of="${name}"]`).forEach((element) => { element.textContent = said; });
+      }
+    };
+    field("store")?.addEventListener("change", show);
+    show();
+  };
+
+  const fill = (values) => {
+    for (const [name, value] of Object.entries(values)) {
+      const input = field(name);
+      input.value = value;
+      input.dispatchEvent(new Event("input", { bubbles: true }));
+      input.dispatchEvent(new Event("change", { bubbles: true }));
+    }
+  };
+
+  // A button for each entry of the list that, without a script, fills the fields on saving.
+  const addPresets = (presets) => {
+    const list = field("preset");
+    if (!list) return;
+    const empty = Object.fromEntries(Object.keys(Object.values(presets)[0][""]).map((name) => [name, ""]));
+    const group = document.createElement("div");
+    group.className = "li-presets";
+    group.setAttribute("role", "group");
+    group.setAttribute("aria-label", "Fill in the policies below");
+    for (const option of list.options) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.className = "li-button";
+      button.textContent = option.value ? option.textContent : "Empty: the store's defaults";
+      button.addEventListener("click", () => {
+        fill(option.value ? presets[option.value][chosen("server")] ?? presets[option.value][""] : empty);
+      });
+      group.append(button);
+    }
+    list.parentElement.replaceWith(group); // with the theme's frame around it
+  };
+
+  document.addEventListener("DOMContentLoaded", () => {
+    const data = document.getElementById("li-mapping-data");
+    if (!data || !document.querySelector("[data-picker]")) return;
+    const { choices_url: url, defaults, presets } = JSON.parse(data.textContent);
+    const $ = window.django.jQuery;
+    document.querySelectorAll("[data-picker]").forEach((select) => addPicker($, select, url));
+    followStore(defaults);
+    addPresets(presets);
+  });
+})();
+
+// What the theme leaves out for those who cannot see or use no mouse: its icons are words of a font, some of its links are
+// nothing but such an icon, and its two menu switches are no buttons.
+(() => {
+  const mend = () => {
+    for (const icon of document.querySelectorAll(".material-symbols-outlined")) {
+      const pressed = icon.closest("a, button");
+      const isAlone = pressed && pressed.textContent.trim() === icon.textContent.trim();
+      if (isAlone && !pressed.hasAttribute("aria-label")) {
+        pressed.setAttribute("aria-label", pressed.title || (pressed.type === "submit" ? "Search" : "Start"));
+      }
+      if (icon.hasAttribute("x-on:click")) {
+        icon.setAttribute("role", "button");
+        icon.setAttribute("tabindex", "0");
+        icon.setAttribute("aria-label", "Show or hide the menu");
+        icon.addEventListener("keydown", (event) => {
+          if (event.key !== "Enter" && event.key !== " ") return;
+          event.preventDefault();
+          icon.click();
+        });
+      } else {
+        icon.setAttribute("aria-hidden", "true");
+      }
+    }
+  };
+  document.addEventListener("DOMContentLoaded", mend);
+})();

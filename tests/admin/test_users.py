@@ -1,0 +1,136 @@
+"""Users, roles and sign-ins: nobody gives more than they have, and the audit keeps who did what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, Permission, User
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from licensing_integration.models import AuditEntry
+from licensing_integration.services.roles import sync_roles
+from tests.factories import PASSWORD, UserFactory
+
+LIST = "admin:auth_user_changelist"
+
+
+@pytest.fixture
+def owner(client_of: Callable[[str], Client]) -> Client:
+    return client_of("Owner")
+
+
+def _page(user: Any) -> str:
+    return reverse("admin:auth_user_change", args=[user.pk])
+
+
+def _form(user: Any, **values: Any) -> dict[str, Any]:
+    return {"username": user.username, "is_active": "on", "is_staff": "on", **values}
+
+
+def _told() -> list[tuple[str, str, str]]:
+    return [(e.action, e.user_name, e.sentence) for e in AuditEntry.objects.order_by("id")]
+
+
+def test_an_owner_gives_a_role_and_the_audit_says_so(owner: Client) -> None:
+    user = UserFactory(username="nora")
+    support = Group.objects.get(name="Support")
+    assert owner.post(_page(user), _form(user, groups=[support.pk])).status_code == 302
+    assert list(user.groups.all()) == [support]
+    assert _told() == [("user.changed", "owner", "The user nora was changed: roles. Roles: Support.")]
+
+
+def test_nobody_gives_a_role_that_may_more_than_they(owner: Client) -> None:
+    user, beyond = UserFactory(username="nora"), Group.objects.create(name="Beyond")
+    beyond.permissions.add(Permission.objects.get(codename="delete_productmapping"))
+    offered = owner.get(_page(user)).context["adminform"].form.fields["groups"].queryset
+    assert [role.name for role in offered] == ["Owner", "Staff", "Support"]
+    assert owner.post(_page(user), _form(user, groups=[beyond.pk])).status_code == 200
+    assert not user.groups.exists()
+
+
+def test_nobody_touches_somebody_who_may_more_than_they(owner: Client) -> None:
+    user = UserFactory(username="nora", is_active=False)
+    user.user_permissions.add(Permission.objects.get(codename="delete_productmapping"))
+    for name in ("auth_user_change", "auth_user_delete", "auth_user_password_change"):
+        assert owner.post(reverse(f"admin:{name}", args=[user.pk]), _form(user)).status_code == 403
+    assert not _told()
+
+
+def test_an_owner_adds_a_user_sets_a_password_and_deletes(owner: Client) -> None:
+    form = {"username": "nora", "password1": "x7!kkQpz2", "password2": "x7!kkQpz2", "usable_password": "true"}
+    assert owner.post(reverse("admin:auth_user_add"), form).status_code == 302
+    nora = User.objects.get(username="nora")
+    new = {"password1": "y7!kkQpz2", "password2": "y7!kkQpz2", "usable_password": "true", "set-password": "1"}
+    assert owner.post(reverse("admin:auth_user_password_change", args=[nora.pk]), new).status_code == 302
+    assert owner.post(reverse("admin:auth_user_delete", args=[nora.pk]), {"post": "yes"}).status_code == 302
+    assert [(action, sentence) for action, _, sentence in _told()] == [
+        ("user.added", "The user nora was added. May not use the console."),
+        ("user.changed", "The user nora was changed: password. May not use the console."),
+        ("user.deleted", "The user nora was deleted."),
+    ]
+
+
+@pytest.mark.parametrize("name", ["Support", "Owner"])
+def test_roles_are_read_only_for_owners(name: str, owner: Client) -> None:
+    role = Group.objects.get(name=name)
+    page = owner.get(reverse("admin:auth_group_change", args=[role.pk]))
+    assert "puts them back as they were" in page.content.decode()
+    assert 'name="_save"' not in page.content.decode()
+    for what in ("change", "delete"):
+        assert owner.post(reverse(f"admin:auth_group_{what}", args=[role.pk]), {"name": "x"}).status_code == 403
+    assert owner.get(reverse("admin:auth_group_add")).status_code == 403
+    assert "puts them back as they were" in owner.get(reverse("admin:auth_group_changelist")).content.decode()
+
+
+def test_a_superuser_makes_a_role_and_the_audit_says_so(client_of: Callable[[str], Client]) -> None:
+    assert client_of("superuser").post(reverse("admin:auth_group_add"), {"name": "Auditors"}).status_code == 302
+    assert _told() == [("role.added", "superuser", "The role Auditors was added.")]
+
+
+def test_the_lists_say_who_has_which_role(owner: Client) -> None:
+    UserFactory(username="nora", role="Staff")
+    page = owner.get(reverse(LIST)).content.decode()
+    assert "nobody gives more than they have" in page
+    assert "Staff" in page
+    assert "delete_selected" not in page
+
+
+def test_signing_in_and_out_is_kept(db: None) -> None:
+    sync_roles()
+    UserFactory(username="nora", role="Support")
+    client = Client()
+    assert client.post("/admin/login/", {"username": "nora", "password": PASSWORD}).status_code == 302
+    assert client.post("/admin/logout/").status_code == 200
+    client.post("/admin/logout/")
+    assert _told() == [("user.signed_in", "nora", "Signed in."), ("user.signed_out", "nora", "Signed out.")]
+
+
+def test_failed_sign_ins_are_kept_once_a_minute_and_of_known_names_only(db: None) -> None:
+    nora = UserFactory(username="nora")
+    client = Client()
+    for name in ("nora", "nora", "hunter2", "\x00", ""):
+        assert client.post("/admin/login/", {"username": name, "password": "wrong"}).status_code == 200
+    ((action, who, sentence),) = _told()
+    assert (action, who) == ("user.sign_in_failed", "nora")
+    assert "failed" in sentence
+    AuditEntry.objects.filter(user=nora).update(at=timezone.now() - timedelta(minutes=2))
+    client.post("/admin/login/", {"username": "nora", "password": "wrong"})
+    assert len(_told()) == 2
+
+
+def test_a_new_password_of_ones_own_is_kept(support: Client) -> None:
+    form = {"old_password": PASSWORD, "new_password1": "x7!kkQpz2", "new_password2": "x7!kkQpz2"}
+    assert support.post("/admin/password_change/", {**form, "old_password": "wrong"}).status_code == 200
+    assert not _told()
+    assert support.post("/admin/password_change/", form).status_code == 302
+    assert _told() == [("user.password_changed", "support", "Changed the own password.")]
+
+
+def test_there_is_no_list_of_tables(support: Client) -> None:
+    for app in ("licensing_integration", "auth"):
+        assert support.get(f"/admin/{app}/")["Location"] == "/admin/"

@@ -1,0 +1,78 @@
+"""Mappings as a table: what is written can be read back, nothing in it runs, and what cannot be read is a sentence."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+
+from licensing_integration.models import AuditEntry, ProductMapping
+from licensing_integration.services import mapping_csv
+from tests.factories import ProductMappingFactory
+
+COLUMNS = ("store", "store_product", "is_active", "is_maintained", "notes", "custom_fields", "extra_days")
+
+
+def read(text: str) -> list[dict[str, str]]:
+    return [dict(row.values) for row in mapping_csv.read(text.encode(), columns=COLUMNS)]
+
+
+def test_what_is_written_is_read_back() -> None:
+    mapping = ProductMappingFactory.build(
+        store_product='photon, "pro"', notes="first\nsecond", custom_fields={"Seats": "5", "Color": "a=b"}, extra_days=3
+    )
+    text = mapping_csv.write([mapping], columns=COLUMNS)
+    assert read(text) == [mapping_csv.as_text(mapping, columns=COLUMNS)]
+    assert read(text)[0]["custom_fields"] == "Seats = 5\nColor = a=b"
+
+
+@pytest.mark.parametrize("notes", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "'quoted'", "'=1", "''", "plain"])
+def test_no_cell_is_a_formula_and_every_cell_comes_back(notes: str) -> None:
+    text = mapping_csv.write([ProductMappingFactory.build(notes=notes)], columns=COLUMNS)
+    cell = next(csv.DictReader(io.StringIO(text, newline="")))["notes"]
+    assert not cell.startswith(("=", "+", "-", "@", "\t", "\r"))
+    assert read(text)[0]["notes"] == notes
+
+
+def test_a_row_knows_the_line_it_begins_on_and_empty_lines_are_no_rows() -> None:
+    text = 'store,store_product,notes\r\na,b,"two\nlines"\r\n\r\n,,\r\nc,d,\r\n'
+    rows = mapping_csv.read(text.encode(), columns=COLUMNS)
+    assert [(row.line, row.values["store"]) for row in rows] == [(2, "a"), (6, "c")]
+
+
+def test_a_spreadsheets_byte_order_mark_and_semicolons_are_understood() -> None:
+    assert read("\ufeffstore;store_product\na;b,c\n") == [{"store": "a", "store_product": "b,c"}]
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (b"store,store_product\n" + b"x" * mapping_csv.MOST_BYTES, "larger than 1 MB"),
+        (b"store,store_product\n" + b"a,b\n" * (mapping_csv.MOST_ROWS + 1), "more than 5,000 rows"),
+        ("store,store_product\nä,b".encode("latin-1"), "not in UTF-8"),
+        (b'store,store_product\n"a,b\n', "no readable CSV"),
+        (b"store,store_product\na,b\x00\n", "holds NUL characters"),
+        (b"", "must name the columns"),
+        (b"store,notes\na,b\n", "store_product must be among them"),
+        (b"store,store_product,color\na,b,c\n", "There is no field color"),
+        (b"store,store_product,store\na,b,c\n", "stands twice"),
+        (b"store,store_product\na\n", "Line 2 has 1 cells"),
+        (b"store,store_product\n", "no rows below its header"),
+    ],
+)
+def test_a_file_that_cannot_be_taken_is_refused_with_a_sentence(data: bytes, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        mapping_csv.read(data, columns=COLUMNS)
+
+
+def test_saving_all_is_all_or_nothing(db: None) -> None:
+    ProductMappingFactory(store_product="taken")
+    mappings = [ProductMappingFactory.build(store_product=name) for name in ("one", "taken")]
+    with pytest.raises(Exception, match="one_mapping_per_product"):
+        mapping_csv.save_all(mappings, user_id=None, reason="r")
+    assert [one.store_product for one in ProductMapping.objects.all()] == ["taken"]
+    assert not AuditEntry.objects.exists()
+    mapping_csv.save_all(mappings[:1], user_id=None, reason="r")
+    entry = AuditEntry.objects.get()
+    assert (entry.action, entry.reason) == ("mapping.imported", "r")
