@@ -321,3 +321,10 @@ def test_a_page_of_no_license_leads_back(support: Client) -> None:
         assert support.get(address)["Location"] == "/admin/"
     for name in ("reveal", "refresh"):
         assert support.post(url("licenselink", name, 999))["Location"] == "/admin/"
+
+
+def test_a_deleted_license_is_not_called_one_that_is_still_to_come(support: Client) -> None:
+    link = LicenseLinkFactory(external_id="", observed=None, state="absent", desired__state="absent")
+    page = _page(support, link)
+    assert "no license yet" not in page
+    assert "The license was deleted on cryptlex." in page

@@ -149,7 +149,7 @@ class Doorkeeper:
 
     def _look_after(self, context: BrowserContext, role: str) -> Iterator[Visit]:
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(20_000)
         visit = Visit(page=page, base_url=self._console.base_url)
         if role not in self._passes:
             self._sign_in(visit, role)
