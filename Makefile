@@ -5,6 +5,7 @@
 #   make run     web server and worker on this machine's embedded PostgreSQL; SERVE_ARGS="--port 8001"
 #   make bench   measure on this machine; about a minute with BENCH_ARGS=--quick
 #   make bench-admin   every page of the console with a million events; sooner with BENCH_ARGS=--quick
+#   make screenshots   take the pictures of the console in the documentation again
 #   make format  let ruff rewrite what it can
 
 PYTHON ?= python3
@@ -14,7 +15,7 @@ BIN := $(VENV)/bin
 IN_TESTS := DJANGO_SETTINGS_MODULE=tests.settings
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types pytest chromium run bench bench-admin format hooks clean
+.PHONY: help demo test lint types pytest chromium run bench bench-admin screenshots format hooks clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -58,6 +59,9 @@ bench: $(VENV)/.installed-dev
 
 bench-admin: $(VENV)/.installed-dev
 	@$(BIN)/python -m benchmarks.console $(BENCH_ARGS)
+
+screenshots: $(VENV)/.installed-dev chromium
+	@$(BIN)/python -m tests.browser.screenshots
 
 format: $(VENV)/.installed-dev
 	@$(BIN)/ruff check --fix-only .

@@ -1,13 +1,13 @@
 """A shop of two months, for pictures of the console: what it sells, to whom, and what goes wrong.
 
-The shops report one day after the other to the product as it runs, so every row came about as any other. Only then are
-the moments of arrival moved to where the shops' clocks stood: two months cannot be waited for.
+The shops report one day after the other to the product as it runs, so every row came about as any other. After that the
+moments at which things happened here are moved to where the shops' clocks stood: two months cannot be waited for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from random import Random
 
@@ -25,20 +25,40 @@ STRIPE_TEAM = "prod_StudioTeam"
 LATE_PAYER = Buyer(email="mia.tanaka@northlight.example", first="Mia", last="Tanaka", company="Northlight Studio")
 RETURNER = Buyer(email="jonas.weber@example.com", first="Jonas", last="Weber", company="Weber & Söhne")
 FIRST_NAMES = ("Ava", "Ben", "Chloe", "Dev", "Elif", "Femi", "Grace", "Hugo", "Ines", "Jamal", "Kira", "Leo", "Noor")
-LAST_NAMES = ("Lindqvist", "Okafor", "Martin", "Rao", "Yilmaz", "Santos", "Novak", "Dubois", "Keller", "Haddad", "Moreau")
+LAST_NAMES = (
+    "Lindqvist",
+    "Okafor",
+    "Martin",
+    "Rao",
+    "Yilmaz",
+    "Santos",
+    "Novak",
+    "Dubois",
+    "Keller",
+    "Haddad",
+    "Moreau",
+)
 
 # What came of an event happened as long after it as it did; a delivery comes two seconds after what it tells.
 _MOVE = """
 CREATE TEMPORARY TABLE moved ON COMMIT DROP AS
     SELECT id, received_at - occurred_at - interval '2 seconds' AS by FROM licensing_integration_webhookevent;
-UPDATE licensing_integration_historyentry entry SET at = at - by FROM moved WHERE moved.id = entry.event_id;
+UPDATE licensing_integration_historyentry entry
+   SET at = at - by,
+       calls = (SELECT jsonb_agg(call || jsonb_build_object('at', (call ->> 'at')::timestamptz - by) ORDER BY number)
+                  FROM jsonb_array_elements(calls) WITH ORDINALITY AS kept (call, number))
+  FROM moved WHERE moved.id = entry.event_id;
 UPDATE licensing_integration_webhookevent event
    SET received_at = received_at - by, processed_at = processed_at - by FROM moved WHERE moved.id = event.id;
+UPDATE licensing_integration_secretuse used
+   SET last_at = (SELECT max(received_at) FROM licensing_integration_webhookevent event WHERE event.store = used.store);
 UPDATE licensing_integration_licenselink link
-   SET issued_at = told.first_at, created_at = told.first_at, observed_at = told.last_at
+   SET issued_at = CASE WHEN issued_at IS NOT NULL THEN told.first_at END,
+       failing_since = CASE WHEN failing_since IS NOT NULL THEN told.last_at END,
+       created_at = told.first_at, observed_at = told.last_at, attempted_at = told.last_at
   FROM (SELECT link_id, min(at) AS first_at, max(at) AS last_at
           FROM licensing_integration_historyentry GROUP BY link_id) told
- WHERE told.link_id = link.id AND link.issued_at IS NOT NULL;
+ WHERE told.link_id = link.id;
 UPDATE licensing_integration_purchase purchase SET first_seen_at = told.first_at, updated_at = told.last_at
   FROM (SELECT purchase_id, min(at) AS first_at, max(at) AS last_at
           FROM licensing_integration_historyentry GROUP BY purchase_id) told
@@ -46,12 +66,12 @@ UPDATE licensing_integration_purchase purchase SET first_seen_at = told.first_at
 """
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Clock:
     """The shops' time."""
 
     chance: Random
-    moment: datetime = field(default_factory=lambda: datetime.now(UTC))
+    moment: datetime = datetime.min
 
     def __call__(self) -> datetime:
         return self.moment
@@ -68,17 +88,24 @@ class Acme:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._chance = Random(11)  # noqa: S311 - repeatable, no cryptography
-        self._clock = Clock(self._chance)
+        self._chance = Random(11)
+        self._clock = Clock(chance=self._chance)
+        self._clock.begin_day(DAYS)
+        for sandbox in console.sandboxes:
+            sandbox.clock = self._clock
         self._shop = FastSpringShop(clock=self._clock)
         self._stripe = StripeShop(clock=self._clock, seed="acme")
         self._stripe.add_product("Studio Team", product_id=STRIPE_TEAM)
         self._price = self._stripe.add_price(STRIPE_TEAM, amount=4900, interval="month")["id"]
+        self._tester = FastSpringShop(clock=self._clock, live=False)
         self._subscriptions: list[DemoSubscription] = []
-        self._late: list[DemoSubscription] = []
+        self._order: Event = {}  # of which one unit will be returned
         self._specials: dict[int, Callable[[], list[Event]]] = {
             62: lambda: self._subscribe(LATE_PAYER, TEAM, quantity=3),
+            25: self._fail_for_a_moment,
+            13: self._fail_for_a_moment,
             4: self._sell_three,
+            3: lambda: [self._tester.buy(self._somebody(), EDITOR)],
             2: self._return_one,
             1: lambda: self._sell_unmapped(2),
             0: lambda: self._sell_unmapped(3),
@@ -101,32 +128,29 @@ class Acme:
         events = list(self._renewals(days_ago))
         if days_ago in self._specials:
             events += self._specials[days_ago]()
+        if days_ago % 3 == 0:  # of a type that means nothing for licensing, so nobody reads what it says
+            events.append({**self._shop.buy(self._somebody(), EDITOR), "type": "account.updated"})
         for _ in range(self._chance.choice((1, 2, 2, 3, 4))):
             self._clock.tick()
             events += self._sell_something()
         return events
 
     def _renewals(self, days_ago: int) -> Iterator[Event]:
-        """Every period that ends is charged; one payment in seven is late by some days, or never comes."""
+        """What becomes of every period that ends. Who is late pays some days after, or never."""
         for subscription in [each for each in self._subscriptions if each.next <= self._clock()]:
             self._clock.tick()
-            is_late = subscription in self._late
-            if is_late and self._chance.random() < 0.6:
+            luck = self._chance.random()
+            if subscription.buyer == LATE_PAYER:
+                luck = 0.0 if days_ago < 10 else 1.0
+            if subscription.state == "overdue" and luck < 0.6:
                 continue
-            if is_late and self._chance.random() < 0.3:
+            if subscription.state != "overdue" and luck < 0.15:
+                yield self._shop.overdue(subscription)
+            elif 0.65 < luck < 0.75:
                 self._subscriptions.remove(subscription)
                 yield self._shop.deactivate(subscription)
-            elif not is_late and self._does_not_pay(subscription, days_ago):
-                self._late.append(subscription)
-                yield self._shop.overdue(subscription)
             else:
-                self._late = [each for each in self._late if each is not subscription]
                 yield self._shop.renew(subscription)
-
-    def _does_not_pay(self, subscription: DemoSubscription, days_ago: int) -> bool:
-        if subscription.buyer == LATE_PAYER:
-            return days_ago < 10
-        return self._chance.random() < 0.15
 
     def _sell_something(self) -> list[Event]:
         product = self._chance.choices((EDITOR, TEAM, RENDERER), weights=(5, 3, 3))[0]
@@ -150,6 +174,13 @@ class Acme:
 
     def _sell_unmapped(self, number: int) -> list[Event]:
         return [self._shop.buy(self._somebody(), FORGOTTEN) for _ in range(number)]
+
+    def _fail_for_a_moment(self) -> list[Event]:
+        """The license server is overloaded when the next two licenses are asked for; both are tried again."""
+        self._console.cryptlex.faults.add(
+            kind=FaultKind.STATUS, times=2, method="POST", path="/v3/licenses", status=503
+        )
+        return self._shop.subscribe(self._somebody(), TEAM, quantity=2)[1]
 
     def _refuse_one(self) -> None:
         """The license server refuses the next license."""
