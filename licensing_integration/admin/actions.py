@@ -90,6 +90,11 @@ class Choice:
         )
 
 
+def read_ids(text: str) -> list[int]:
+    """The ids that a confirmation page put into its form; what is no id of ours is left out."""
+    return [int(part) for part in text.split(",") if part.isascii() and part.isdigit() and len(part) < 19]
+
+
 def run_each(action: PageAction, rows: Sequence[Any], *, user_id: int, form: forms.Form) -> list[str]:
     """Do it to each row. Returns the sentences to show, each once; a ``ValueError`` of the first row becomes an error
     of the form and ends it there, one of a later row is told among the sentences."""

@@ -1,4 +1,4 @@
-"""Addresses of the console's lists, filtered."""
+"""Addresses of the console's lists, filtered, and who may open them."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class AttentionFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         product = _product_in(self.value())
         if product and queryset.model is Purchase:
-            return queryset.filter(attention.waiting_for(*product))
+            return queryset.filter(attention.waits_for_a_mapping(*product))
         if self.value() == "any":
             return queryset.filter(_ANY[queryset.model]())
         conditions = {concern.slug: concern.condition for concern in attention.concerns_of(queryset.model)}

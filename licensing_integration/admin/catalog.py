@@ -11,7 +11,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.template.response import TemplateResponse
-from django.urls import NoReverseMatch, URLPattern, path, reverse
+from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.views import ChangeList
@@ -177,7 +177,7 @@ class ProductMappingAdmin(VersionPages, CsvPages):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         extra = {
-            "rehearse_url": self._rehearse_url(),
+            "rehearse_url": reverse(f"{self.admin_site.name}:{self._url_name('rehearse')}"),
             "script_data": {
                 "choices_url": reverse(f"{self.admin_site.name}:{self._url_name('choices')}"),
                 "defaults": {store: policies_in_words(choices.default_policies(store)) for store in conf.stores()},
@@ -222,12 +222,6 @@ class ProductMappingAdmin(VersionPages, CsvPages):
         return (not asked["store"] or asked["store"] in conf.stores()) and (
             not asked["server"] or asked["server"] in conf.license_servers()
         )
-
-    def _rehearse_url(self) -> str:
-        try:
-            return reverse(f"{self.admin_site.name}:{self._url_name('rehearse')}")
-        except NoReverseMatch:
-            return ""
 
     # --- checking ----------------------------------------------------------------------------------------------------
 

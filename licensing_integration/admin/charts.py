@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
-from typing import Any, Final
+from datetime import date, datetime
+from typing import Final
 
 from licensing_integration.admin.addresses import list_url
 from licensing_integration.admin.happened import Happened
@@ -258,5 +258,5 @@ def _licenses(happening: Happening, *, server: str = "") -> Link:
     return _link
 
 
-def _exact(moment: Any) -> str:
+def _exact(moment: datetime) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%SZ}"

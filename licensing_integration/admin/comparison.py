@@ -63,7 +63,10 @@ def _rows(link: LicenseLink, wanted: DesiredLicense, reported: LicenseSnapshot |
         "Entitlement set": ("entitlement_set_id", "entitlement_set_id"),
         "Highest release": ("max_release_version", "max_release_version"),
     }
-    rows = [_row(label, wanted, reported, *pair, origins) for label, pair in names.items()]
+    rows = [
+        _row(label, wanted=wanted, reported=reported, name=name, origin_name=origin_name, origins=origins)
+        for label, (name, origin_name) in names.items()
+    ]
     state = _state_row(wanted, reported, has_override=bool(link.override_state))
     if wanted.state is LicenseState.ABSENT and reported is None:
         return [replace(state, reported=GONE)]
@@ -78,6 +81,7 @@ def _rows(link: LicenseLink, wanted: DesiredLicense, reported: LicenseSnapshot |
 
 def _row(
     label: str,
+    *,
     wanted: DesiredLicense,
     reported: LicenseSnapshot | None,
     name: str,

@@ -5,8 +5,7 @@ Opening the page asks nobody; the buttons ask the other side, or deliver a test 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Container
 from urllib.parse import urlsplit
 
 from django.contrib import admin, messages
@@ -25,6 +24,7 @@ from licensing_integration.services.connection_checks import CheckResult
 # The hosts under which the service answers on its own machine, whatever ALLOWED_HOSTS says.
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 ORDER_ID = "ORDER_ID"
+MAY_VIEW = "licensing_integration.view_connections"
 
 
 def connections_page(request: HttpRequest) -> HttpResponse:
@@ -62,7 +62,7 @@ def send_test_event(request: HttpRequest, name: str) -> HttpResponse:
 
 
 def _checked(
-    request: HttpRequest, name: str, known: Any, check: Callable[..., CheckResult], *, kind: str
+    request: HttpRequest, name: str, known: Container[str], check: Callable[..., CheckResult], *, kind: str
 ) -> HttpResponse:
     _require_permission(request)
     if request.method != "POST":
@@ -74,7 +74,7 @@ def _checked(
 
 
 def _require_permission(request: HttpRequest) -> None:
-    if not request.user.has_perm("licensing_integration.view_connections"):
+    if not request.user.has_perm(MAY_VIEW):
         raise PermissionDenied
 
 

@@ -16,7 +16,6 @@ from licensing_integration.domain.facts import (
     ReturnFact,
     SubscriptionFact,
 )
-from licensing_integration.exceptions import ConfigurationProblem, PayloadError
 from licensing_integration.models import HistoryEntry, LicenseLink, Purchase, PurchaseAlias, WebhookEvent
 from licensing_integration.services.translate import translate_as_stored
 
@@ -72,8 +71,6 @@ def effects_of(event: WebhookEvent) -> Effects:
 def _facts(event: WebhookEvent) -> Sequence[PurchaseFact]:
     try:
         return translate_as_stored(event)
-    except (PayloadError, ConfigurationProblem):
-        return ()
     except Exception:  # the page of an event that breaks its translator is where a person looks for the reason
         return ()
 

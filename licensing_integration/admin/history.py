@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -205,9 +205,7 @@ def _readable(body: Any, link: LicenseLink | None) -> Readable | None:
     readable = readable_json(body)
     if link is None or not link.key:
         return readable
-    return Readable(
-        text=readable.text.replace(link.key, link.masked_key), is_raw=readable.is_raw, is_cut=readable.is_cut
-    )
+    return replace(readable, text=readable.text.replace(link.key, link.masked_key))
 
 
 # --- the list --------------------------------------------------------------------------------------------------------

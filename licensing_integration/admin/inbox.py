@@ -16,16 +16,12 @@ from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
 from licensing_integration import conf
-from licensing_integration.admin.actions import PageAction, ReasonForm
+from licensing_integration.admin.actions import PageAction, ReasonForm, read_ids
 from licensing_integration.admin.attention import AttentionFilter
 from licensing_integration.admin.event_effects import MOST_SHOWN, effects_of
 from licensing_integration.admin.mixins import ReadOnlyAdmin, SearchMixin
 from licensing_integration.admin.payloads import readable_json
-from licensing_integration.admin.replays import (
-    MAY_REPLAY_MANY,
-    confirmation,
-    read_ids,
-)
+from licensing_integration.admin.replays import MAY_REPLAY_MANY, confirmation
 from licensing_integration.domain.outcomes import EventState
 from licensing_integration.exceptions import ConfigurationProblem
 from licensing_integration.models import RejectedDelivery, WebhookEvent

@@ -139,13 +139,13 @@ def _foresee_override(links: Sequence[LicenseLink], values: Mapping[str, Any]) -
     """With the dates as they are understood, in UTC."""
     state = LicenseState(values["state"]) if values["state"] else None
     override = Override(until=values["until"], state=state, expires_at=values["expires_at"])
-    changes = [sentence for link in links[:_MOST_FORESEEN] for sentence in _changes(link, override)]
+    changes = [
+        sentence
+        for link in links[:_MOST_FORESEEN]
+        for sentence in rehearsal.preview_override(link.pk, override=override)
+    ]
     more = [f"{len(links) - _MOST_FORESEEN} more were not looked at."] if len(links) > _MOST_FORESEEN else []
     return (*changes, *more, f"The plan wins again on {format_moment(override.until)}.")
-
-
-def _changes(link: LicenseLink, override: Override) -> Sequence[str]:
-    return rehearsal.preview_override(link.pk, override=override)
 
 
 def _as_planned(link: LicenseLink) -> str:

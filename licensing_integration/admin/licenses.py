@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
@@ -25,7 +24,7 @@ from licensing_integration.domain.outcomes import LicenseState, SyncState
 from licensing_integration.exceptions import ConfigurationProblem, RemoteError
 from licensing_integration.models import LicenseLink
 from licensing_integration.services import explain, interventions, resend, search
-from licensing_integration.services.attention import LICENSE_CONCERNS
+from licensing_integration.services.attention import OVERRIDE_ENDS_WITHIN, concerns_of
 from licensing_integration.services.connections import backend_of
 from licensing_integration.services.refresh import Answer, ask_server
 from licensing_integration.templatetags.console import moment, state, tag
@@ -38,7 +37,7 @@ _IN_STEP: Mapping[str, tuple[str, str]] = {
     SyncState.ATTENTION: ("stopped, waits for a person", "danger"),
 }
 _CHANGED_BY_HAND = ("different on the server", "warning")
-_ADVICE = {concern.slug: concern.advice for concern in LICENSE_CONCERNS}
+_ADVICE = {concern.slug: concern.advice for concern in concerns_of(LicenseLink)}
 _NOT_STORED = {"Cache-Control": "no-store"}
 
 
@@ -57,7 +56,7 @@ class OverrideFilter(admin.SimpleListFilter):
             case "any":
                 return queryset.filter(override_until__gt=now)
             case "week":
-                return queryset.filter(override_until__gt=now, override_until__lte=now + timedelta(days=7))
+                return queryset.filter(override_until__gt=now, override_until__lte=now + OVERRIDE_ENDS_WITHIN)
             case _:
                 return queryset
 
@@ -98,7 +97,7 @@ class LicenseLinkAdmin(SearchMixin, ReadOnlyAdmin):
 
     @admin.display(description="product")
     def product(self, link: LicenseLink) -> str:
-        return link.item.display or link.item.product or "an unnamed product"
+        return link.item.name or "an unnamed product"
 
     @admin.display(description="state")
     def license_state(self, link: LicenseLink) -> SafeString:

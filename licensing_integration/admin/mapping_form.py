@@ -111,18 +111,6 @@ class ProductMappingForm(forms.ModelForm):
             self.fields["server"].choices = _choices(conf.license_servers(), self.instance.server, _without_choice())
         self.server_problem = ""  # why the license server could not be asked, after validation
 
-    def clean_store_product(self) -> str:
-        return str(self.cleaned_data["store_product"]).strip()
-
-    def clean_product_id(self) -> str:
-        return str(self.cleaned_data["product_id"]).strip()
-
-    def clean_template_id(self) -> str:
-        return str(self.cleaned_data["template_id"]).strip()
-
-    def clean_feature_code(self) -> str:
-        return str(self.cleaned_data["feature_code"]).strip()
-
     def clean_interval(self) -> str:
         return self._accepted("interval")
 
@@ -155,7 +143,7 @@ class ProductMappingForm(forms.ModelForm):
 
     def _accepted(self, name: str) -> str:
         """The field's value if planning accepts it, else a form error with planning's own sentence."""
-        value = str(self.cleaned_data[name]).strip()
+        value = str(self.cleaned_data[name])
         try:
             resolve_terms(
                 MappingTerms(product_id="any", **{name: value}), {}, kind=PurchaseKind.SUBSCRIPTION, servers=Servers()
@@ -223,8 +211,8 @@ class SavingForm(ProductMappingForm):
         return values
 
     def _newest(self) -> int:
-        newest = self.instance.versions.order_by("-number").values_list("number", flat=True).first()
-        return int(newest or 0)
+        newest = mapping_versions.newest(self.instance)
+        return newest.number if newest else 0
 
     def _show_names(self) -> None:
         """What is already chosen is shown by its name, where that is known without asking."""

@@ -17,7 +17,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.functional import cached_property
 from unfold.admin import ModelAdmin
 
-from licensing_integration.admin.actions import MOST_AT_ONCE, Choice, PageAction, run_each
+from licensing_integration.admin.actions import MOST_AT_ONCE, Choice, PageAction, read_ids, run_each
 from licensing_integration.services import search
 
 # Lists count no further: beyond this, people search and filter.
@@ -132,7 +132,7 @@ class ActingAdmin(ModelAdmin):
         self._require(request, action)
         if not (action.is_bulk and self._may_act_on_many(request)):
             raise PermissionDenied
-        ids = [int(part) for part in request.POST.get("ids", "").split(",") if part.isascii() and part.isdigit()]
+        ids = read_ids(request.POST.get("ids", ""))
         if request.method != "POST" or not 0 < len(ids) <= MOST_AT_ONCE:
             return HttpResponseRedirect(self.list_url())
         rows = list(self.get_queryset(request).filter(pk__in=ids).order_by("pk"))
@@ -255,7 +255,7 @@ class ReadOnlyAdmin(ActingAdmin):
 
 
 def _asking_about_many(action: PageAction) -> Callable[..., HttpResponse | None]:
-    def _ask(model_admin: ReadOnlyAdmin, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+    def _ask(model_admin: ActingAdmin, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
         return model_admin.ask_about_many(request, action, queryset)
 
     return _ask

@@ -57,14 +57,14 @@ class PurchaseAdmin(SearchMixin, ReadOnlyAdmin):
 
     @admin.display(description="purchase")
     def name(self, purchase: Purchase) -> SafeString:
-        test = "" if purchase.is_live else format_html(" {}", tag("test", "warning"))
+        test = "" if purchase.is_live else format_html(" {}", tag("Test", "warning"))
         text = str(purchase)
         shown = text if len(text) <= _LONGEST_NAME else f"{text[: _LONGEST_NAME - 8]}…{text[-7:]}"
         return format_html('<span title="{}">{}</span>{}', text, shown, test)
 
     @admin.display(description="products", empty_value="not known yet")
     def products(self, purchase: Purchase) -> str | None:
-        named = (f"{item.quantity} × {item.display or item.product or 'unnamed'}" for item in purchase.items.all())
+        named = (f"{item.quantity} × {item.name or 'unnamed'}" for item in purchase.items.all())
         return ", ".join(named) or None
 
     @admin.display(description="status")

@@ -14,6 +14,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
+from licensing_integration.admin.addresses import may
 from licensing_integration.admin.comparison import NOT_SAID, Row, compare
 from licensing_integration.admin.mapping_form import MAPPING_FIELDS, ProductMappingForm
 from licensing_integration.admin.mapping_widgets import CustomFields
@@ -28,10 +29,6 @@ from licensing_integration.services.mapping_rehearsal import (
     samples_of,
 )
 from licensing_integration.services.pictures import name_of
-
-MAY_CHANGE: Final = "licensing_integration.change_productmapping"
-MAY_ADD: Final = "licensing_integration.add_productmapping"
-MAY_SEE_EVENTS: Final = "licensing_integration.view_webhookevent"
 
 MOST_UNITS: Final = 100
 
@@ -121,7 +118,7 @@ def _named(event: WebhookEvent) -> str:
 
 def rehearsal_page(request: HttpRequest) -> HttpResponse:
     """``/admin/licensing_integration/productmapping/rehearse/``: gets the mapping's form by POST, saved or not."""
-    if not (request.user.has_perm(MAY_CHANGE) or request.user.has_perm(MAY_ADD)):
+    if not (may(request, "change", ProductMapping) or may(request, "add", ProductMapping)):
         raise PermissionDenied
     if request.method != "POST":
         return HttpResponseRedirect(reverse(_LIST))
@@ -147,7 +144,7 @@ def _saved(sent: QueryDict) -> ProductMapping | None:
 def _result(request: HttpRequest, mapping: ProductMapping) -> dict[str, Any]:
     """The form to choose with and, once something was chosen or there is something to begin with, what came of it."""
     sent = request.POST
-    may_see_events = request.user.has_perm(MAY_SEE_EVENTS)
+    may_see_events = may(request, "view", WebhookEvent)
     is_chosen = "rehearse-what" in sent
     form = ChoiceForm(sent if is_chosen else None, mapping=mapping, may_see_events=may_see_events)
     if not is_chosen:  # the first look is at the first choice

@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
 from licensing_integration.admin.mixins import ReadOnlyAdmin
-from licensing_integration.domain.outcomes import EventState
+from licensing_integration.domain.outcomes import UNPROCESSABLE, EventState
 from licensing_integration.models import BulkReplay, WebhookEvent
 from licensing_integration.services import replays
 from licensing_integration.services.interventions import NEVER_REPLAYED
@@ -29,7 +29,6 @@ MOST_SENTENCES = 100
 
 MAY_REPLAY_MANY = "licensing_integration.bulk_replay_webhookevent"
 
-_NEEDING_ATTENTION = (EventState.FAILED, EventState.MALFORMED, EventState.UNSUPPORTED)
 _VERDICTS = dict(WebhookEvent._meta.get_field("state").flatchoices)
 
 
@@ -47,11 +46,6 @@ def confirmation(event_ids: Sequence[int], *, form: forms.Form) -> dict[str, Any
         "post_url": reverse("admin:licensing_integration_webhookevent_bulk_replay"),
         "back_url": reverse("admin:licensing_integration_webhookevent_changelist"),
     }
-
-
-def read_ids(text: str) -> list[int]:
-    """The ids that ``confirmation`` put into its form; what is no id of ours is left out."""
-    return [int(part) for part in text.split(",") if part.isascii() and part.isdigit() and len(part) < 19]
 
 
 def preview_sentences(preview: ReplayPreview) -> list[str]:
@@ -109,12 +103,12 @@ class BulkReplayAdmin(ReadOnlyAdmin):
 
     def page_context(self, request: HttpRequest, row: BulkReplay) -> dict[str, Any]:
         became = replays.outcome(row)
-        is_begun = row.state not in replays.UNFINISHED
+        is_unfinished = row.state in replays.UNFINISHED
         return {
             "became": _by_verdict(became),
-            "is_unfinished": not is_begun,
-            "is_moving": not is_begun or became[EventState.RECEIVED] > 0,
-            "needs_attention": any(became[verdict] for verdict in _NEEDING_ATTENTION),
+            "is_unfinished": is_unfinished,
+            "is_moving": is_unfinished or became[EventState.RECEIVED] > 0,
+            "needs_attention": any(became[verdict] for verdict in UNPROCESSABLE),
             "most_counted": replays.MOST_COUNTED,
             "may_cancel": request.user.has_perm(MAY_REPLAY_MANY),
             "progress_url": self.action_url("progress", row),

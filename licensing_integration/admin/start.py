@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
-from licensing_integration.admin import charts
+from licensing_integration.admin import charts, connections
 from licensing_integration.admin.addresses import add_url, list_url, may
 from licensing_integration.admin.attention import value_of_product
 from licensing_integration.models import (
@@ -111,7 +111,7 @@ def _product_lines(request: HttpRequest) -> Iterator[Line]:
 
 
 def _silent_line(request: HttpRequest, pulse: Pulse) -> Line:
-    connections = _connections_url(request)
+    connections_url = _connections_url(request)
     return Line(
         topic=Topic.SILENCE,
         number="No event" if pulse.last_at is None else "Last event",
@@ -122,14 +122,13 @@ def _silent_line(request: HttpRequest, pulse: Pulse) -> Line:
         else "Longer ago than usual. See in the store whether its webhook is still on and its deliveries arrive.",
         moment_label="",
         moment=pulse.last_at,
-        action=("Connections", connections) if connections else None,
+        action=("Connections", connections_url) if connections_url else None,
     )
 
 
 def _connections_url(request: HttpRequest) -> str:
     """Empty for those who may not see the connections."""
-    is_permitted = request.user.has_perm("licensing_integration.view_connections")
-    return reverse("admin:connections") if is_permitted else ""
+    return reverse("admin:connections") if request.user.has_perm(connections.MAY_VIEW) else ""
 
 
 def _queue_lines(now: datetime) -> Iterator[Line]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 
 class PurchaseKind(StrEnum):
@@ -131,6 +132,10 @@ class EventState(StrEnum):
     MALFORMED = "malformed"  # cannot be read
     HELD = "held"  # a test event, kept apart by setting
     FAILED = "failed"  # our own error; replay after it is mended
+
+
+UNPROCESSABLE: Final = (EventState.FAILED, EventState.MALFORMED, EventState.UNSUPPORTED)
+"""Verdicts after which nothing comes of an event until a person has looked at it."""
 
 
 class RejectionReason(StrEnum):

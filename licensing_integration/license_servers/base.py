@@ -53,6 +53,19 @@ class TokenReport:
     missing: tuple[str, ...]
 
 
+def why_it_stays(observed: LicenseSnapshot, desired: DesiredLicense, *, server: str, kind: str) -> str:
+    """Why the license cannot become what is wanted, as no call can move it; empty if it can. ``server``: the license
+    server it is on, by its name; ``kind``: what that is, such as ``Cryptlex``."""
+    if desired.server not in {"", server}:
+        return f'The license was made on license server "{server}" and cannot be moved to "{desired.server}".'
+    wanted, present = desired.product_id, observed.product_id
+    if not (wanted and present) or wanted == present:
+        return ""
+    return (
+        f"{kind} cannot move a license to another product: this one belongs to product {present}, wanted is {wanted}."
+    )
+
+
 def unknown_yet(what: str) -> str:
     """What stands in a planned call where the value comes from an answer, or from chance."""
     return f"‹{what}›"

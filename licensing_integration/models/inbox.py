@@ -7,7 +7,7 @@ from typing import ClassVar
 from django.db import models
 from django.utils import timezone
 
-from licensing_integration.domain.outcomes import EventState
+from licensing_integration.domain.outcomes import UNPROCESSABLE, EventState
 from licensing_integration.models.choices import choices
 
 
@@ -49,7 +49,7 @@ class WebhookEvent(models.Model):
             models.Index(
                 fields=["id"],
                 name="events_needing_attention",
-                condition=models.Q(state__in=[EventState.FAILED, EventState.MALFORMED, EventState.UNSUPPORTED]),
+                condition=models.Q(state__in=list(UNPROCESSABLE)),
             ),
             models.Index(fields=["state", "-id"], name="events_by_verdict"),
             models.Index(fields=["event_type", "-id"], name="events_by_type"),

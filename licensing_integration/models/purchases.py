@@ -135,4 +135,9 @@ class PurchaseItem(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.quantity} × {self.display or self.product}"
+        return f"{self.quantity} × {self.name}"
+
+    @property
+    def name(self) -> str:
+        """The product as people know it: the store's name for it, else its id; empty where the store told neither."""
+        return self.display or self.product

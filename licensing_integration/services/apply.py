@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -18,12 +17,11 @@ from licensing_integration.domain.licenses import DesiredLicense, LicenseSnapsho
 from licensing_integration.domain.outcomes import FailureMode, LicenseState
 from licensing_integration.domain.wording import format_moment
 from licensing_integration.exceptions import PermanentRemoteError, RemoteError
-from licensing_integration.http import call_deadline
 from licensing_integration.license_servers.base import LicenseServerBackend
 from licensing_integration.models import HistoryEntry, LicenseLink, LicensingUser
 from licensing_integration.services import history, leases, retries
 from licensing_integration.services.codec import from_json, to_json
-from licensing_integration.services.connections import backend_of
+from licensing_integration.services.connections import answering_within, backend_of
 from licensing_integration.services.slots import plan_once_more
 
 logger = logging.getLogger(__name__)
@@ -50,8 +48,7 @@ def apply_link(link_id: int) -> None:
     """Bring one license to its desired state, also when that changes while we work. Returns without doing anything
     when the link is settled, stopped, not due, or claimed by another worker."""
     while link := leases.claim(link_id):
-        deadline = call_deadline.set(time.monotonic() + conf.apply_lease_seconds() * 0.9)
-        with kept_calls() as calls:
+        with kept_calls() as calls, answering_within(conf.apply_lease_seconds() * 0.9):
             try:
                 outcome = _converge(link)
                 is_settled = _record_success(link, outcome, calls)
@@ -60,8 +57,6 @@ def apply_link(link_id: int) -> None:
             except Exception as error:
                 _record_failure(link, error, calls)
                 return
-            finally:
-                call_deadline.reset(deadline)
         if is_settled:
             return
 

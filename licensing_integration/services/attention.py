@@ -13,7 +13,7 @@ from django.db.models import DateTimeField, F, Model, Q, QuerySet, Value
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Cast, Coalesce
 
-from licensing_integration.domain.outcomes import EventState, FailureMode, LicenseState, SyncState
+from licensing_integration.domain.outcomes import UNPROCESSABLE, EventState, FailureMode, LicenseState, SyncState
 from licensing_integration.models import LicenseLink, Purchase, PurchaseItem, RejectedDelivery, WebhookEvent
 from licensing_integration.services import rejections
 
@@ -65,36 +65,38 @@ class Concern:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Count:
-    """How many rows a concern has; ``number`` is at most ``MOST_COUNTED``. ``moment``: the earliest of them."""
+class Capped:
+    """A number that is at most ``MOST_COUNTED``; with ``is_capped`` there are more."""
 
-    concern: Concern
     number: int
     is_capped: bool
-    moment: datetime | None = None
 
     def __str__(self) -> str:
         return f"{self.number}+" if self.is_capped else str(self.number)
 
 
 @dataclass(frozen=True, kw_only=True)
-class WaitingProduct:
+class Count(Capped):
+    """How many rows a concern has. ``moment``: the earliest of them."""
+
+    concern: Concern
+    moment: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaitingProduct(Capped):
     """A store product without a mapping that fits, and how many purchases wait for one."""
 
     store: str
     product: str
-    number: int
-    is_capped: bool
-
-    def __str__(self) -> str:
-        return f"{self.number}+" if self.is_capped else str(self.number)
 
 
 def _always(condition: Q) -> Condition:
     return lambda now: condition
 
 
-def _waits_for_a_mapping(store: str = "", product: str = "") -> Q:
+def waits_for_a_mapping(store: str = "", product: str = "") -> Q:
+    """Purchases with an item that waits; with ``product`` those of this store product, or variant of one."""
     items = PurchaseItem.objects.exclude(problem="").order_by()
     if product:
         items = items.filter(Q(product=product) | Q(variant=product), store=store)
@@ -193,7 +195,7 @@ CONCERNS = (
         label="Purchases wait for a product mapping",
         advice="Add or correct the product mapping; they go on by themselves.",
         model=Purchase,
-        condition=_always(_waits_for_a_mapping()),
+        condition=_always(waits_for_a_mapping()),
     ),
     Concern(
         slug="unlicensed",
@@ -258,17 +260,9 @@ def concerns_of(model: type[Model]) -> tuple[Concern, ...]:
     return tuple(concern for concern in CONCERNS if concern.model is model)
 
 
-LICENSE_CONCERNS = concerns_of(LicenseLink)
-
-
-def waiting_for(store: str, product: str) -> Q:
-    """Purchases with an item of this store product, or variant of one, that waits."""
-    return _waits_for_a_mapping(store, product)
-
-
 def events_needing_attention() -> Q:
     """Events nobody could act on."""
-    return Q(state__in=[EventState.FAILED, EventState.MALFORMED, EventState.UNSUPPORTED])
+    return Q(state__in=UNPROCESSABLE)
 
 
 def purchases_needing_attention() -> Q:

@@ -17,7 +17,7 @@ from licensing_integration.exceptions import LicensingIntegrationError
 from licensing_integration.models import LicenseLink, ProductMapping, PurchaseItem
 from licensing_integration.services import audit, choices, mapping_versions
 from licensing_integration.services.choices import ServerLists
-from licensing_integration.services.connections import backend_of, server_config
+from licensing_integration.services.connections import answering_within, backend_of, server_config
 from licensing_integration.services.terms import known_servers
 
 _IS_FAILING = Q(sync_state=SyncState.ATTENTION) | Q(sync_state=SyncState.PENDING, failing_since__isnull=False)
@@ -52,8 +52,8 @@ def save_mapping(
     could not be made by it. Returns how many those are."""
     with transaction.atomic():
         mapping.save()
-        before = mapping.versions.order_by("-number").first()
-        version = mapping_versions.add_version(mapping, user_id=user_id)
+        before = mapping_versions.newest(mapping)
+        version = mapping_versions.add_version(mapping, last=before, user_id=user_id)
         changes = mapping_versions.different(before.values, version.values) if before else None
         _keep_in_audit(mapping, changes, user_id=user_id, saving=saving, reason=reason)
         waiting = _waiting_purchases(mapping) if mapping.is_active else []
@@ -129,7 +129,7 @@ def _problems_of(
 
 def _problems_of_access(name: str) -> Sequence[str]:
     try:
-        with choices.asking():
+        with answering_within(choices.ASKING_SECONDS):
             return backend_of(name).check_access()
     except LicensingIntegrationError as error:
         return [str(error)]

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final, TypeVar
@@ -22,9 +21,15 @@ from licensing_integration import conf
 from licensing_integration.domain.licenses import LicenseTemplate, ServerProduct
 from licensing_integration.domain.terms import Policies
 from licensing_integration.exceptions import ConfigurationProblem, LicensingIntegrationError
-from licensing_integration.http import call_deadline
 from licensing_integration.models import ProductMapping, PurchaseItem
-from licensing_integration.services.connections import adapter_of, backend_of, server_config, store_api, store_config
+from licensing_integration.services.connections import (
+    adapter_of,
+    answering_within,
+    backend_of,
+    server_config,
+    store_api,
+    store_config,
+)
 from licensing_integration.stores.base import StoreProduct
 
 KEPT_SECONDS: Final = 300
@@ -124,24 +129,14 @@ def default_policies(store: str) -> Policies:
         return Policies()
 
 
-@contextmanager
-def asking() -> Iterator[None]:
-    """Calls made inside end after ``ASKING_SECONDS`` at the latest."""
-    token = call_deadline.set(time.monotonic() + ASKING_SECONDS)
-    try:
-        yield
-    finally:
-        call_deadline.reset(token)
-
-
 def _counted(waiting: QuerySet[PurchaseItem], what: str) -> list[WaitingProduct]:
-    rows = waiting.values_list(what).annotate(orders=Count("purchase", distinct=True), name=Max("display"))
+    rows = waiting.values_list(what).annotate(orders=Count("purchase", distinct=True), shown=Max("display"))
     return [WaitingProduct(id=found, name=name, orders=orders) for found, orders, name in rows[:MOST_LISTED]]
 
 
 def _ask_server(name: str) -> ServerLists:
     try:
-        with asking():
+        with answering_within(ASKING_SECONDS):
             backend = backend_of(name)
             return ServerLists(products=tuple(backend.list_products()), templates=_tuple(backend.list_templates()))
     except LicensingIntegrationError as error:
@@ -150,7 +145,7 @@ def _ask_server(name: str) -> ServerLists:
 
 def _ask_store(name: str) -> StoreList:
     try:
-        with asking():
+        with answering_within(ASKING_SECONDS):
             list_products, api = adapter_of(name).list_products, store_api(name)
             if list_products is None or api is None:
                 return StoreList()

@@ -5,7 +5,6 @@ Only a person starts these, on the page that shows the connections.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,11 +17,16 @@ from django.db import transaction
 
 from licensing_integration.calls import Call, kept_calls
 from licensing_integration.exceptions import LicensingIntegrationError
-from licensing_integration.http import call_deadline
 from licensing_integration.license_servers.base import TokenReport
 from licensing_integration.models import WebhookEvent
 from licensing_integration.services import audit
-from licensing_integration.services.connections import adapter_of, backend_of, store_api, store_config
+from licensing_integration.services.connections import (
+    adapter_of,
+    answering_within,
+    backend_of,
+    store_api,
+    store_config,
+)
 from licensing_integration.services.receive import receive
 
 # A person waits, and so does the web server's thread.
@@ -89,12 +93,8 @@ def send_test_event(name: str, *, user_id: int | None) -> WebhookEvent:
 @contextmanager
 def _watched() -> Iterator[list[Call]]:
     """The calls made inside; together they take no longer than a person waits."""
-    token = call_deadline.set(time.monotonic() + CHECK_SECONDS)
-    try:
-        with kept_calls() as calls:
-            yield calls
-    finally:
-        call_deadline.reset(token)
+    with kept_calls() as calls, answering_within(CHECK_SECONDS):
+        yield calls
 
 
 def _sentences(ask: Callable[[], Sequence[str]]) -> Sequence[str]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache, partial
 
 from licensing_integration import conf
 from licensing_integration.conf import LicenseServerConfig, StoreConfig
 from licensing_integration.exceptions import ConfigurationProblem
+from licensing_integration.http import call_deadline
 from licensing_integration.license_servers.base import LicenseServerBackend
 from licensing_integration.license_servers.registry import build_backend
 from licensing_integration.services import budget
@@ -44,6 +48,16 @@ def store_api(store_name: str) -> StoreApi | None:
 def backend_of(server_name: str) -> LicenseServerBackend:
     """The backend of a license server, with its pooled connections and the shared request budget."""
     return _build_backend(server_config(server_name))
+
+
+@contextmanager
+def answering_within(seconds: float) -> Iterator[None]:
+    """No call to a store or license server that is made inside lasts beyond these seconds, however many there are."""
+    token = call_deadline.set(time.monotonic() + seconds)
+    try:
+        yield
+    finally:
+        call_deadline.reset(token)
 
 
 @lru_cache(maxsize=8)

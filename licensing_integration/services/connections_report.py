@@ -179,9 +179,7 @@ def _store(
         event_groups=_groups(adapter) if adapter else [],
         last_live=last.get((config.name, True)),
         last_test=last.get((config.name, False)),
-        refused=[
-            RefusedLine(row=row, explanation=rejections.explain(row)) for row in refused if row.store == config.name
-        ],
+        refused=[_explained(row) for row in refused if row.store == config.name],
     )
 
 

@@ -60,7 +60,7 @@ def erase_purchase(purchase_id: int, *, user_id: int | None, reason: str) -> Non
         ).save()
         audit.record(
             "purchase.erased", "The personal data of the purchase were erased.", user_id=user_id,
-            reason=_cleaned(reason, texts), purchase=purchase,
+            reason=_clean_text(reason, texts), purchase=purchase,
         )  # fmt: skip
 
 
@@ -99,28 +99,28 @@ def _refuse_while_worked_on(links: Iterable[LicenseLink]) -> None:
 def _clean_links(links: Sequence[LicenseLink], texts: Sequence[str]) -> None:
     """Wanted and brought about are cleaned alike, so nothing differs between them and nothing is sent."""
     for link in links:
-        link.desired, link.applied = _clean(link.desired, texts), _clean(link.applied, texts)
-        link.observed = _clean(link.observed, texts)
-        link.failure_message = _cleaned(link.failure_message, texts)
-        link.override_reason = _cleaned(link.override_reason, texts)
+        link.desired, link.applied = _clean_json(link.desired, texts), _clean_json(link.applied, texts)
+        link.observed = _clean_json(link.observed, texts)
+        link.failure_message = _clean_text(link.failure_message, texts)
+        link.override_reason = _clean_text(link.override_reason, texts)
     fields = ["desired", "applied", "observed", "failure_message", "override_reason"]
     LicenseLink.objects.bulk_update(links, fields, batch_size=200)
 
 
-def _clean(value: Any, texts: Sequence[str]) -> Any:
+def _clean_json(value: Any, texts: Sequence[str]) -> Any:
     """JSON without the members that are personal, and without the texts wherever they stand."""
     match value:
         case dict():
-            return {name: _clean(part, texts) for name, part in value.items() if name not in _PERSONAL_MEMBERS}
+            return {name: _clean_json(part, texts) for name, part in value.items() if name not in _PERSONAL_MEMBERS}
         case list():
-            return [_clean(part, texts) for part in value]
+            return [_clean_json(part, texts) for part in value]
         case str():
-            return _cleaned(value, texts)
+            return _clean_text(value, texts)
         case _:
             return value
 
 
-def _cleaned(text: str, texts: Iterable[str]) -> str:
+def _clean_text(text: str, texts: Iterable[str]) -> str:
     for personal in texts:
         text = re.sub(re.escape(personal), ERASED, text, flags=re.IGNORECASE)
     return text
@@ -131,7 +131,7 @@ def _clean_story(purchase: Purchase, texts: Sequence[str]) -> None:
     entries = HistoryEntry.objects.filter(purchase=purchase)
     _replace_in(entries, ("sentence",), texts)
     for entry in entries.filter(calls__isnull=False).only("calls").iterator():
-        calls = _clean(entry.calls, texts)
+        calls = _clean_json(entry.calls, texts)
         if calls != entry.calls:  # not by save(): the story is append-only for everybody else
             entries.filter(pk=entry.pk).update(calls=calls)
     _replace_in(AuditEntry.objects.filter(purchase=purchase), ("sentence", "reason"), texts)

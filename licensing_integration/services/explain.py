@@ -123,7 +123,7 @@ def cause_of(reason: str) -> Cause:
 
 
 def _product(link: LicenseLink) -> str:
-    return link.item.display or link.item.product or "your product"
+    return link.item.name or "your product"
 
 
 def _key(link: LicenseLink) -> str:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from licensing_integration import jobs
@@ -35,11 +36,16 @@ def replay_events(event_ids: Sequence[int], *, user_id: int | None, reason: str)
     return len(events)
 
 
+def replayable(event_ids: Sequence[int]) -> QuerySet[WebhookEvent]:
+    """Those of these events that a replay does not leave alone: they do not wait, are not ignored on purpose, and their
+    personal data, without which nothing could be planned, was not erased."""
+    return WebhookEvent.objects.filter(pk__in=event_ids).exclude(state__in=NEVER_REPLAYED).exclude(body=ERASED_BODY)
+
+
 def set_in_motion(event_ids: Sequence[int], *, priority: int = 0) -> list[int]:
     """Give workers these events as if they had just arrived, in the caller's transaction; for ``replay_events`` and
     ``services.replays``, which tell the audit. Returns the ids of those that were not left alone."""
-    idle = WebhookEvent.objects.filter(pk__in=event_ids).exclude(state__in=NEVER_REPLAYED).exclude(body=ERASED_BODY)
-    ids = list(idle.select_for_update(no_key=True).order_by("id").values_list("id", flat=True))
+    ids = list(replayable(event_ids).select_for_update(no_key=True).order_by("id").values_list("id", flat=True))
     WebhookEvent.objects.filter(pk__in=ids).update(
         state=EventState.RECEIVED, problem="", failing_since=None, retry_at=None, attempts=0, fetched=None
     )

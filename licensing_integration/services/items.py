@@ -102,21 +102,30 @@ def plan_items(purchase: Purchase, state: PurchaseState, batch: Batch, *, has_ta
         )
         for line, item in wanted.items()
     }
-    PurchaseItem.objects.bulk_create([row for line, row in rows.items() if line not in known])
-    moved = [row for line, row in rows.items() if line in known and _row_values(row) != before[line]]
-    if moved:
-        PurchaseItem.objects.bulk_update(moved, _ROW_FIELDS)
+    _save_rows(rows, before)
     for line, plan in plans.items():
         pending = write_slots(rows[line], plan, links.get(rows[line].pk, {}), event=batch.event, now=batch.now)
         # The first license of an item is applied by whoever planned it, the others by jobs of their own.
         batch.first_links.extend(pending[:1])
         batch.other_links.extend(pending[1:])
-    is_looked_for = any(row.problem for row in rows.values()) or any(
-        is_refused(link) for by_unit in links.values() for link in by_unit.values()
-    )
     is_new_problem = any(row.problem and row.problem != had_problem[line] for line, row in rows.items())
     purchase.review_at = _next_review(
-        purchase, plans.values(), batch, is_new_problem=is_new_problem, is_looked_for=is_looked_for
+        purchase, plans.values(), batch, is_new_problem=is_new_problem, is_looked_for=_is_looked_for(rows, links)
+    )
+
+
+def _save_rows(rows: Mapping[str, PurchaseItem], before: Mapping[str, list[object]]) -> None:
+    """Create the rows that were not known ``before``, and write those that have changed since."""
+    PurchaseItem.objects.bulk_create([row for line, row in rows.items() if line not in before])
+    changed = [row for line, row in rows.items() if line in before and _row_values(row) != before[line]]
+    if changed:
+        PurchaseItem.objects.bulk_update(changed, _ROW_FIELDS)
+
+
+def _is_looked_for(rows: Mapping[str, PurchaseItem], links: Mapping[int, Mapping[int, LicenseLink]]) -> bool:
+    """Whether a corrected mapping could still change something: an item waits, or a license was refused."""
+    return any(row.problem for row in rows.values()) or any(
+        is_refused(link) for by_unit in links.values() for link in by_unit.values()
     )
 
 
@@ -234,7 +243,7 @@ def _note_correction(row: PurchaseItem, terms: Terms | None, batch: Batch) -> No
     if planned is None or row.problem or fresh == (None if planned.is_withdrawn else planned):
         return
     words = "goes by the product mapping and attributes as they are now" if fresh else "needs no license of its own"
-    batch.note(row.purchase, "item.planned_anew", f"{row.display or row.product} has no license yet and {words}.")
+    batch.note(row.purchase, "item.planned_anew", f"{row.name} has no license yet and {words}.")
 
 
 def _plan_row(
@@ -313,9 +322,9 @@ def _context(
 
 def _note_problem(purchase: Purchase, row: PurchaseItem, batch: Batch, *, before: str, has_terms: bool) -> None:
     if row.problem and row.problem != before:
-        batch.note(purchase, "item.waiting", f"{row.display or row.product} waits: {row.problem}")
+        batch.note(purchase, "item.waiting", f"{row.name} waits: {row.problem}")
     elif has_terms and before and not row.problem:
-        batch.note(purchase, "item.mapped", f"{row.display or row.product} no longer waits.")
+        batch.note(purchase, "item.mapped", f"{row.name} no longer waits.")
 
 
 def _vendor_id(purchase: Purchase, state: PurchaseState) -> str:

@@ -57,7 +57,7 @@ def _subject(products: Sequence[str], *, number: int, name: str) -> str:
 
 def _product(link: LicenseLink) -> str:
     """On one line, as it goes into the subject, too."""
-    return " ".join((link.item.display or link.item.product).split()) or "your product"
+    return " ".join(link.item.name.split()) or "your product"
 
 
 def _order_page(purchase: Purchase) -> str:

@@ -256,7 +256,7 @@ def _policies(link: LicenseLink) -> Iterable[RehearsedValue]:
 
 def _problems(mapping: ProductMapping, items: Sequence[PurchaseItem], *, has_license: bool) -> Iterable[str]:
     """What waits and why; else why there is no license."""
-    waiting = [f"{item.display or item.product} would wait: {item.problem}" for item in items if item.problem]
+    waiting = [f"{item.name} would wait: {item.problem}" for item in items if item.problem]
     if waiting or has_license:
         return waiting
     products = {name for item in items for name in (item.product, item.variant) if name}

@@ -44,10 +44,15 @@ class VersionLine:
     changes: Sequence[FieldChange]
 
 
-def add_version(mapping: ProductMapping, *, user_id: int | None) -> MappingVersion:
-    """Keep the mapping as it is now. The caller holds the mapping's row, by having saved it in this transaction."""
-    last = mapping.versions.order_by("-number").first()
-    values = model_to_dict(mapping, fields=_FIELDS)
+def newest(mapping: ProductMapping) -> MappingVersion | None:
+    """The mapping as it was saved last; ``None`` if no version was kept yet."""
+    return mapping.versions.order_by("-number").first()
+
+
+def add_version(mapping: ProductMapping, *, last: MappingVersion | None, user_id: int | None) -> MappingVersion:
+    """Keep the mapping as it is now, after ``last``, its newest version. The caller holds the mapping's row, by having
+    saved it in this transaction."""
+    values = current(mapping)
     before = complete(last.values) if last else {}
     return MappingVersion.objects.create(
         mapping=mapping,

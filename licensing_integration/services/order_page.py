@@ -180,7 +180,7 @@ def _waiting_license(item: PurchaseItem) -> OrderedLicense:
 
 
 def _name(item: PurchaseItem) -> str:
-    return item.display or item.product or "License"
+    return item.name or "License"
 
 
 def _stage(purchase: Purchase, link: LicenseLink, now: datetime) -> Stage:

@@ -58,7 +58,7 @@ def tell_differences(before: Picture, after: Picture) -> list[str]:
 def name_of(link: LicenseLink) -> str:
     """What a license is of, such as ``Studio Team, unit 2``."""
     item = link.item
-    return f"{item.display or item.product or 'the purchase'}{f', unit {link.unit}' if item.quantity > 1 else ''}"
+    return f"{item.name or 'the purchase'}{f', unit {link.unit}' if item.quantity > 1 else ''}"
 
 
 def _picture(purchases: Iterable[Purchase], items: Iterable[PurchaseItem], links: Iterable[LicenseLink]) -> Picture:
@@ -82,7 +82,7 @@ def _about_purchase(before: Purchase | None, after: Purchase) -> str:
 
 def _about_item(before: PurchaseItem | None, after: PurchaseItem) -> str:
     is_new = after.problem and after.problem != (before.problem if before else "")
-    return f"{after.display or after.product} would wait: {after.problem}" if is_new else ""
+    return f"{after.name} would wait: {after.problem}" if is_new else ""
 
 
 def _about_link(before: LicenseLink | None, after: LicenseLink) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,11 +10,10 @@ from django.utils import timezone
 
 from licensing_integration.domain.licenses import LicenseSnapshot
 from licensing_integration.exceptions import TransientRemoteError
-from licensing_integration.http import call_deadline
 from licensing_integration.models import HistoryEntry, LicenseLink
 from licensing_integration.services import audit, history, leases
 from licensing_integration.services.codec import to_json
-from licensing_integration.services.connections import backend_of
+from licensing_integration.services.connections import answering_within, backend_of
 
 LONGEST_SECONDS = 15.0  # a person looks at an empty page meanwhile
 
@@ -53,17 +51,15 @@ def ask_server(link_id: int, *, user_id: int | None) -> Answer:
 
 
 def _fetch(link: LicenseLink) -> LicenseSnapshot | None:
-    deadline = call_deadline.set(time.monotonic() + LONGEST_SECONDS)
     try:
-        return backend_of(link.server).fetch(link.external_id)
+        with answering_within(LONGEST_SECONDS):
+            return backend_of(link.server).fetch(link.external_id)
     except TransientRemoteError as error:
         # Nothing tries this again by itself, whatever the call's own sentence says.
         raise TransientRemoteError(
             f"{link.server} gave no answer. Try again in a moment; what is shown here is what it said last.",
             may_have_succeeded=False,
         ) from error
-    finally:
-        call_deadline.reset(deadline)
 
 
 def _news(link: LicenseLink, *, changes: dict[str, list[object]], user_id: int | None) -> HistoryEntry:

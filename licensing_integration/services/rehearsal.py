@@ -18,7 +18,7 @@ from licensing_integration.domain.desired import Override
 from licensing_integration.domain.outcomes import EventState
 from licensing_integration.exceptions import LicensingIntegrationError
 from licensing_integration.models import HistoryEntry, LicenseLink, WebhookEvent
-from licensing_integration.services.interventions import NEVER_REPLAYED
+from licensing_integration.services.interventions import replayable
 from licensing_integration.services.pictures import Picture, take_picture, take_same, tell_differences
 from licensing_integration.services.plan import plan_event, plan_purchase
 from licensing_integration.services.translate import translate_as_stored
@@ -93,7 +93,7 @@ def preview_replay(event_ids: Sequence[int]) -> ReplayPreview:
     """
     chosen = sorted(set(event_ids))
     first = chosen[:MOST_PREVIEWED]
-    events = list(WebhookEvent.objects.filter(pk__in=first).exclude(state__in=NEVER_REPLAYED).order_by("id"))
+    events = list(replayable(first).order_by("id"))
     nothing_to_do = len(first) - len(events)
     looked_at = 0
     results: list[Picture] = []

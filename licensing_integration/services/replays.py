@@ -19,7 +19,7 @@ from licensing_integration import jobs
 from licensing_integration.domain.outcomes import ReplayState
 from licensing_integration.models import BulkReplay, WebhookEvent
 from licensing_integration.services import audit
-from licensing_integration.services.interventions import NEVER_REPLAYED, set_in_motion
+from licensing_integration.services.interventions import replayable, set_in_motion
 
 MOST_EVENTS = 100_000
 EVENTS_PER_BATCH = 100
@@ -97,14 +97,12 @@ def with_total(replays: QuerySet[BulkReplay]) -> QuerySet[Any]:
 
 def survey(event_ids: Sequence[int]) -> Counter[str]:
     """How many of these events have which verdict now; ids of no event are not counted."""
-    chosen = WebhookEvent.objects.filter(pk__in=RawSQL("SELECT unnest(%s::bigint[])", [list(event_ids)]))
-    return _by_verdict(chosen)
+    return _by_verdict(_events_of(event_ids))
 
 
 def what_can_be_replayed(event_ids: Sequence[int]) -> list[int]:
     """Those of these events that exist and that a replay does not leave alone, by id."""
-    chosen = WebhookEvent.objects.filter(pk__in=RawSQL("SELECT unnest(%s::bigint[])", [list(event_ids)]))
-    return list(chosen.exclude(state__in=NEVER_REPLAYED).order_by("id").values_list("id", flat=True))
+    return list(replayable(event_ids).order_by("id").values_list("id", flat=True))
 
 
 def outcome(replay: BulkReplay) -> Counter[str]:
@@ -126,6 +124,11 @@ def _unfinished() -> QuerySet[Any]:
 def _batch(replay: BulkReplay) -> list[int]:
     ids = BulkReplay.objects.filter(pk=replay.pk)
     return list(ids.values_list(f"event_ids__{replay.done}_{replay.done + EVENTS_PER_BATCH}", flat=True).get())
+
+
+def _events_of(event_ids: Sequence[int]) -> QuerySet[WebhookEvent]:
+    """One parameter however many ids there are: PostgreSQL takes 65,535 at most."""
+    return WebhookEvent.objects.filter(pk__in=RawSQL("SELECT unnest(%s::bigint[])", [list(event_ids)]))
 
 
 def _by_verdict(events: QuerySet[WebhookEvent]) -> Counter[str]:

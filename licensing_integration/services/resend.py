@@ -11,7 +11,7 @@ import smtplib
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.core.exceptions import ValidationError
 from django.core.mail import EmailMultiAlternatives, get_connection
@@ -159,7 +159,7 @@ def _claim(mail_id: int) -> KeyMail | None:
     return mail
 
 
-def _is_free(now: object) -> Q:
+def _is_free(now: datetime) -> Q:
     return Q(lease_until=None) | Q(lease_until__lt=now)
 
 

@@ -14,6 +14,7 @@ from licensing_integration.models import LicenseLink, Purchase
 from licensing_integration.sandbox.cryptlex import CryptlexSandbox
 from licensing_integration.sandbox.fastspring import Buyer, Event, FastSpringShop, delivery, sign
 from licensing_integration.services.receive import Receipt, receive
+from licensing_integration.services.tallies import Tally
 from tests.services.vendor import Vendor
 
 SECRET = "webhook-secret-for-tests"
@@ -53,6 +54,26 @@ def shop_clock() -> ShopClock:
 @pytest.fixture
 def shop(shop_clock: ShopClock) -> FastSpringShop:
     return FastSpringShop(clock=shop_clock)
+
+
+class TallyClock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.seconds = 5_000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def clock() -> TallyClock:
+    return TallyClock()
+
+
+@pytest.fixture
+def tally(clock: TallyClock) -> Tally:
+    return Tally(clock=clock)
 
 
 @pytest.fixture

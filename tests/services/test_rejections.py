@@ -24,22 +24,9 @@ from licensing_integration.exceptions import (
 )
 from licensing_integration.models import RejectedDelivery
 from licensing_integration.services import rejections
-from licensing_integration.services.tallies import SECONDS_BETWEEN_WRITES, Tally
+from licensing_integration.services.tallies import SECONDS_BETWEEN_WRITES
 
 WRONG = InvalidSignature("secret-detail", reason=RejectionReason.WRONG_SIGNATURE)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.seconds = 5_000.0
-
-    def __call__(self) -> float:
-        return self.seconds
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture
@@ -49,11 +36,6 @@ def hasty_threads() -> Iterator[None]:
     sys.setswitchinterval(1e-7)
     yield
     sys.setswitchinterval(usual)
-
-
-@pytest.fixture
-def tally(clock: Clock) -> Tally:
-    return Tally(clock=clock)
 
 
 def _counts() -> dict[tuple[str, str], int]:

@@ -16,6 +16,7 @@ from licensing_integration import jobs, tasks
 from licensing_integration.domain.outcomes import EventState, ReplayState
 from licensing_integration.models import AuditEntry, BulkReplay, WebhookEvent
 from licensing_integration.services import pipeline, replays
+from licensing_integration.services.erasure import ERASED_BODY
 from licensing_integration.services.sweep import sweep
 from tests.factories import UserFactory, WebhookEventFactory
 from tests.services.conftest import ATTRIBUTES, AVA
@@ -125,6 +126,12 @@ def test_what_has_nothing_to_replay_or_is_gone_is_passed_over(failed: list[Webho
     replays.work_through(replay.pk)
     assert _now(replay) == ("done", 7)
     assert _set_in_motion() == [event.pk for event in failed]
+
+
+def test_an_event_whose_personal_data_was_erased_is_not_counted(failed: list[WebhookEvent]) -> None:
+    WebhookEvent.objects.filter(pk=failed[0].pk).update(body=ERASED_BODY)
+    ids = [event.pk for event in failed]
+    assert replays.what_can_be_replayed(ids) == ids[1:]
 
 
 def test_replayed_events_become_licenses(shop, post, work, cryptlex, monkeypatch) -> None:

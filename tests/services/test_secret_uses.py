@@ -16,28 +16,10 @@ from licensing_integration.models import SecretUse
 from licensing_integration.sandbox.fastspring import Buyer, FastSpringShop, delivery, sign
 from licensing_integration.services import secret_uses
 from licensing_integration.services.receive import receive
-from licensing_integration.services.tallies import SECONDS_BETWEEN_WRITES, Tally
+from licensing_integration.services.tallies import SECONDS_BETWEEN_WRITES
 from licensing_integration.stores.base import Secret
 
 OLD, NEW = Secret("the-old-secret-of-the-store"), Secret("the-new-secret-of-the-store")
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.seconds = 5_000.0
-
-    def __call__(self) -> float:
-        return self.seconds
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def tally(clock: Clock) -> Tally:
-    return Tally(clock=clock)
 
 
 def _receive(store: str, secret: str, **options: bool) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 from licensing_integration.domain.licenses import DesiredLicense, LicenseSnapshot
 from licensing_integration.domain.outcomes import ExpiryMode, LicenseState
 from licensing_integration.exceptions import LicensingIntegrationError, PermanentRemoteError, UnsupportedOperation
-from licensing_integration.license_servers.base import Convergence
+from licensing_integration.license_servers.base import Convergence, why_it_stays
 from licensing_integration.license_servers.cryptlex.client import CryptlexClient
 from licensing_integration.license_servers.cryptlex.equivalents import (
     added_sentences,
@@ -91,7 +91,7 @@ class Converger:
     def _bring_about(self) -> None:
         self._note_other_template()
         self._note_missing_equivalents()
-        if problem := self._why_it_stays():
+        if problem := why_it_stays(self._observed, self._desired, server=self._client.name, kind="Cryptlex"):
             self._follow_payment(problem)
             return
         self._update_and_set_end(self._changed_members)
@@ -119,21 +119,6 @@ class Converger:
             self._verbs.append(verb)
 
     # What cannot be changed on an existing license
-
-    def _why_it_stays(self) -> str:
-        """Why the license cannot become what is wanted, as no call can move it; empty if it can."""
-        if self._desired.server not in {"", self._client.name}:
-            return (
-                f'The license was made on license server "{self._client.name}" and cannot be moved to '
-                f'"{self._desired.server}".'
-            )
-        wanted, present = self._desired.product_id, self._observed.product_id
-        if not (wanted and present) or wanted == present:
-            return ""
-        return (
-            f"Cryptlex cannot move a license to another product: this one belongs to product {present}, wanted is "
-            f"{wanted}."
-        )
 
     def _follow_payment(self, problem: str) -> None:
         """Access and end date follow what is paid for; taking access away settles it, all else a person has to."""

@@ -14,7 +14,7 @@ from typing import Final
 from licensing_integration.domain.licenses import DesiredLicense, LicenseSnapshot
 from licensing_integration.domain.outcomes import LicenseState
 from licensing_integration.exceptions import LicensingIntegrationError, PermanentRemoteError, UnsupportedOperation
-from licensing_integration.license_servers.base import Convergence
+from licensing_integration.license_servers.base import Convergence, why_it_stays
 from licensing_integration.license_servers.licensespring.changes import (
     Group,
     Seen,
@@ -105,7 +105,7 @@ class Converger:
     def _bring_about(self) -> None:
         if self._desired.state is LicenseState.ABSENT:
             self._switch()
-        elif problem := self._why_it_stays():
+        elif problem := why_it_stays(self._observed, self._desired, server=self._client.name, kind="LicenseSpring"):
             self._follow_payment(problem)
         else:
             self._change_everything()
@@ -147,21 +147,6 @@ class Converger:
         return self._read() if self._data is None or self._is_stale else self._data
 
     # What cannot be changed on an existing license
-
-    def _why_it_stays(self) -> str:
-        """Why the license cannot become what is wanted, as no call can move it; empty if it can."""
-        if self._desired.server not in {"", self._client.name}:
-            return (
-                f'The license was made on license server "{self._client.name}" and cannot be moved to '
-                f'"{self._desired.server}".'
-            )
-        wanted, present = self._desired.product_id, self._observed.product_id
-        if not (wanted and present) or wanted == present:
-            return ""
-        return (
-            f"LicenseSpring cannot move a license to another product: this one belongs to product {present}, wanted is "
-            f"{wanted}."
-        )
 
     def _follow_payment(self, problem: str) -> None:
         """Access and end date follow what is paid for; taking access away settles it, all else a person has to."""

@@ -14,8 +14,8 @@ from licensing_integration.stores.fastspring.samples import KINDS as SAMPLES
 from licensing_integration.stores.fastspring.samples import build_sample
 from licensing_integration.stores.fastspring.signature import verify
 from licensing_integration.stores.fastspring.split import split
-from licensing_integration.stores.fastspring.test_event import make_test_event
 from licensing_integration.stores.fastspring.translate import IGNORED, TRANSLATORS
+from licensing_integration.stores.fastspring.trial_event import make_test_event
 
 ADAPTER = StoreAdapter(
     slug="fastspring",

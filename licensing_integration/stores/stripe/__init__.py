@@ -16,8 +16,8 @@ from licensing_integration.stores.stripe.samples import KINDS as SAMPLES
 from licensing_integration.stores.stripe.samples import build_sample
 from licensing_integration.stores.stripe.signature import HEADER, verify, without_signatures
 from licensing_integration.stores.stripe.split import split
-from licensing_integration.stores.stripe.test_event import make_test_event
 from licensing_integration.stores.stripe.translate import IGNORED, TRANSLATORS
+from licensing_integration.stores.stripe.trial_event import make_test_event
 
 # The id of a Checkout session, which Stripe tells the buyer's browser and nobody else.
 _SESSION_ID: Final = re.compile(r"cs_[A-Za-z0-9_]{40,}", re.ASCII)
