@@ -10,7 +10,14 @@ from http import HTTPStatus
 from typing import Any
 
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse, HttpResponseNotFound, HttpResponseRedirect
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBadRequest,
+    HttpResponseNotFound,
+    HttpResponseRedirect,
+    QueryDict,
+)
 from django.urls import URLPattern, URLResolver, path, reverse
 from unfold.sites import UnfoldAdminSite
 
@@ -57,7 +64,7 @@ class LicensingAdminSite(UnfoldAdminSite):
         inner = super().admin_view(view, cacheable)
 
         def _with_policy(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-            response = _without_nul(request) or inner(request, *args, **kwargs)
+            response = _refused_for_nul(request) or inner(request, *args, **kwargs)
             response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
             return response
 
@@ -100,8 +107,18 @@ def _is_redirect(response: HttpResponse) -> bool:
     return response.status_code == HTTPStatus.FOUND
 
 
-def _without_nul(request: HttpRequest) -> HttpResponse | None:
+def _refused_for_nul(request: HttpRequest) -> HttpResponse | None:
     """PostgreSQL takes no NUL character, so no filter and no search of any list can be for one: on to the whole list,
-    and nothing is done to it."""
-    parts = (text for name, values in request.GET.lists() for text in (name, *values))
-    return HttpResponseRedirect(request.path) if any("\x00" in text for text in parts) else None
+    and nothing is done to it. Nor can a field of a form hold one; files may."""
+    if _has_nul(request.GET):
+        return HttpResponseRedirect(request.path)
+    if _has_nul(request.POST):
+        sentence = (
+            "A field of the form holds a NUL character, which cannot be kept. Go back, remove it and send it again."
+        )
+        return HttpResponseBadRequest(sentence, content_type="text/plain; charset=utf-8")
+    return None
+
+
+def _has_nul(sent: QueryDict) -> bool:
+    return any("\x00" in text for name, values in sent.lists() for text in (name, *values))

@@ -48,8 +48,9 @@ class PageAction:
     user's id and the form's values, does its work through a service, which also writes the audit, and returns the
     sentence to show; a ``ValueError`` is shown as an error of the form. ``why_not``: why a row has no such button now,
     or empty. ``preview``: in sentences, what it will do to these rows. ``initial``: what its form holds at first.
-    ``foresee``: the same with the form's values; the page then has a button for it. ``is_bulk``: it is an action of the
-    list too. ``is_danger``: it takes something away from a customer.
+    ``form_for_many``: the form for several rows, if it is another one. ``foresee``: the same with the form's values;
+    the page then has a button for it. ``is_bulk``: it is an action of the list too. ``is_danger``: it takes something
+    away from a customer.
     """
 
     name: str
@@ -58,6 +59,7 @@ class PageAction:
     explanation: str
     run: Callable[[Any, int, Mapping[str, Any]], str]
     form: type[forms.Form] = ReasonForm
+    form_for_many: type[forms.Form] | None = None
     why_not: Callable[[Any], str] = _always
     preview: Callable[[Sequence[Any]], Sequence[str]] = _nothing
     initial: Callable[[Sequence[Any]], Mapping[str, Any]] = _empty
@@ -92,7 +94,12 @@ class Choice:
 
 def read_ids(text: str) -> list[int]:
     """The ids that a confirmation page put into its form; what is no id of ours is left out."""
-    return [int(part) for part in text.split(",") if part.isascii() and part.isdigit() and len(part) < 19]
+    return [int(part) for part in text.split(",") if is_id(part)]
+
+
+def is_id(text: str) -> bool:
+    """Whether it could be the id of a row: a whole number that PostgreSQL knows."""
+    return text.isascii() and text.isdigit() and len(text) < 19
 
 
 def run_each(action: PageAction, rows: Sequence[Any], *, user_id: int, form: forms.Form) -> list[str]:

@@ -19,9 +19,11 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from licensing_integration.admin.actions import is_id
 from licensing_integration.admin.mixins import ReadOnlyAdmin
 from licensing_integration.models import AuditEntry, ProductMapping
 from licensing_integration.services import audit
+from licensing_integration.services.csv_cells import guarded
 from licensing_integration.templatetags.console import moment
 
 MOST_EXPORTED = 10_000
@@ -29,8 +31,6 @@ MOST_EXPORTED = 10_000
 _SUBJECTS = ("link", "purchase", "event", "mapping")
 _NOBODY = "none"
 _COLUMNS = ("at (UTC)", "who", "action", "what", "to what", "why")
-# A cell that begins so is a formula to a spreadsheet.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class PersonFilter(admin.SimpleListFilter):
@@ -48,7 +48,7 @@ class PersonFilter(admin.SimpleListFilter):
         value = self.value() or ""
         if value == _NOBODY:
             return queryset.filter(user=None)
-        return queryset.filter(user=int(value)) if value.isascii() and value.isdigit() else queryset
+        return queryset.filter(user=int(value)) if is_id(value) else queryset
 
 
 class ActionFilter(admin.SimpleListFilter):
@@ -152,7 +152,7 @@ def _csv(entries: Sequence[AuditEntry]) -> str:
         name = _name_of(subject) if subject else ""
         at = entry.at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
         cells = (at, entry.user_name, entry.action, entry.sentence, name, entry.reason)
-        writer.writerow([f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in cells])
+        writer.writerow([guarded(cell) for cell in cells])
     return file.getvalue()
 
 

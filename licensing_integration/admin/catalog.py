@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from django import forms
 from django.contrib import admin, messages
@@ -38,6 +38,14 @@ from licensing_integration.services import catalog, choices, mapping_versions
 from licensing_integration.templatetags.console import moment, tag
 
 CHANGE = "licensing_integration.change_productmapping"
+
+_REHEARSE: Final = {
+    "name": "_rehearse",
+    "formmethod": "post",
+    "formtarget": "_blank",
+    "title": "Runs a past event or a sample purchase through the mapping as it stands here, before it is saved. "
+    "Nothing is kept. Opens in a new tab.",
+}
 
 
 def _deactivate(mapping: ProductMapping, user_id: int, values: Mapping[str, Any]) -> str:
@@ -153,21 +161,64 @@ class ProductMappingAdmin(VersionPages, CsvPages):
     def get_fieldsets(self, request: HttpRequest, obj: ProductMapping | None = None) -> list[tuple[str, Any]]:
         saving = [("Saving", {"fields": ("reason", "based_on")})]
         may_save = obj is not None and self.has_change_permission(request, obj)
-        return [*_FIELDSETS, *(saving if may_save else [])]
+        is_guide_said = request.method == "POST" or (obj is not None and _says_guide(obj))
+        sections = [
+            (
+                name,
+                {**options, "classes": ["collapse"]}
+                if options["fields"] == GUIDE_FIELDS and not is_guide_said
+                else options,
+            )
+            for name, options in _FIELDSETS
+        ]
+        return [*sections, *(saving if may_save else [])]
 
     def save_model(self, request: HttpRequest, obj: ProductMapping, form: forms.ModelForm, change: bool) -> None:
-        reason = form.cleaned_data.get("reason", "")
-        tell_waiting(request, catalog.save_mapping(obj, user_id=request.user.pk, reason=reason))
+        if change and _is_as_saved(obj):
+            self.message_user(request, "Nothing was changed.", messages.INFO)
+            return
+        waiting = catalog.save_mapping(obj, user_id=request.user.pk, reason=form.cleaned_data.get("reason", ""))
+        link = '<a class="underline font-semibold" href="{}">{}</a>'
+        sentence = format_html(
+            f"The mapping of {link} was {{}}.", self.row_url(obj), obj, "saved" if change else "added"
+        )
+        self.message_user(request, sentence, messages.SUCCESS)
+        tell_waiting(request, waiting)
         if form.server_problem:
-            sentence = f"Whether the license product exists could not be checked. {form.server_problem}"
-            self.message_user(request, sentence, messages.WARNING)
+            self.message_user(request, form.server_problem, messages.WARNING)
         if obj.is_license_needed and not obj.product_id and not obj.feature_code:
             self.message_user(
                 request,
-                "The mapping names no license product. That works only while the store's attribute "
-                "cryptlex_product_id or product_short_code names one.",
+                f"The mapping names no license product. Whoever buys {obj} gets a license only if the product has the "
+                f"attribute cryptlex_product_id or product_short_code in {obj.store}; without it the order waits. "
+                "Choose a license product in the mapping, or add the attribute in the store.",
                 messages.WARNING,
             )
+
+    def response_add(
+        self, request: HttpRequest, obj: ProductMapping, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        """Saving has told already what it did."""
+        if "_continue" in request.POST:
+            return HttpResponseRedirect(self.row_url(obj))
+        return self.response_change(request, obj)
+
+    def response_change(self, request: HttpRequest, obj: ProductMapping) -> HttpResponse:
+        """Saving has told already what it did."""
+        if "_continue" in request.POST:
+            return HttpResponseRedirect(request.get_full_path())
+        if "_addanother" in request.POST:
+            return HttpResponseRedirect(reverse(f"{self.admin_site.name}:{self._url_name('add')}"))
+        return self.response_post_save_change(request, obj)
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """The theme's own note says no more than ours, which names the fields."""
+        attributes = {**_REHEARSE, "formaction": context["rehearse_url"]}
+        rehearse = {"action_name": _REHEARSE["name"], "attrs": attributes, "description": "Rehearse…"}
+        own = {"errors": None, "is_refused": bool(context["errors"]), "actions_submit_line": [rehearse]}
+        return super().render_change_form(request, {**context, **own}, *args, **kwargs)
 
     def changeform_view(
         self,
@@ -233,15 +284,15 @@ class ProductMappingAdmin(VersionPages, CsvPages):
         if mapping is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, str(object_id))
         if request.method == "POST":
-            self._tell_check(request, [mapping])
+            self._check(request, [mapping])
         return HttpResponseRedirect(self.row_url(mapping))
 
     @admin.action(description="Check on the license server", permissions=["view"])
     def check_selected(self, request: HttpRequest, queryset: QuerySet[ProductMapping]) -> None:
-        self._tell_check(request, list(queryset))
+        self._check(request, list(queryset))
 
-    def _tell_check(self, request: HttpRequest, mappings: Sequence[ProductMapping]) -> None:
-        found = list(zip(mappings, catalog.check_mappings(mappings), strict=True))
+    def _check(self, request: HttpRequest, mappings: Sequence[ProductMapping]) -> None:
+        found = list(zip(mappings, catalog.check_for(mappings, user_id=request.user.pk), strict=True))
         for mapping, problems in found:
             for problem in problems:
                 self.message_user(request, f"{mapping}: {problem}", messages.ERROR)
@@ -258,6 +309,16 @@ class ProductMappingAdmin(VersionPages, CsvPages):
             path("choices/", listed, name=self._url_name("choices")),
             *super().get_urls(),
         ]
+
+
+def _says_guide(mapping: ProductMapping) -> bool:
+    return any(getattr(mapping, name) not in (None, "", {}) for name in GUIDE_FIELDS)
+
+
+def _is_as_saved(mapping: ProductMapping) -> bool:
+    """Whether saving it would keep a version that says the same once more."""
+    stored = ProductMapping.objects.filter(pk=mapping.pk, versions__isnull=False).first()
+    return stored is not None and mapping_versions.current(stored) == mapping_versions.current(mapping)
 
 
 def _in_words(mapping: ProductMapping) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Final
+from typing import Any, Final
 
 from licensing_integration.admin.addresses import list_url
 from licensing_integration.admin.happened import Happened
@@ -90,10 +90,8 @@ class Chart:
     def options(self) -> str:
         """For the theme's ``data-options``."""
         is_bar = self.kind == "bar"
-        ticks = {**_TICKS, "precision": 0, "maxTicksLimit": 5}
-        y = {"stacked": is_bar, "beginAtZero": True, "ticks": ticks, "border": {"display": False}}
-        if not is_bar:
-            y |= {"type": "logarithmic", "title": {"display": True, "text": "seconds", "color": _TICKS["color"]}}
+        y = {"stacked": is_bar, "beginAtZero": True, "border": {"display": False}}
+        y |= {"ticks": {**_TICKS, "precision": 0, "maxTicksLimit": 5}} if is_bar else self._seconds
         x = {"stacked": is_bar, "offset": True, "grid": {"display": False}, "ticks": _TICKS}
         return json.dumps(
             {
@@ -109,6 +107,15 @@ class Chart:
                 "scales": {"x": x, "y": y},
             }
         )
+
+    @property
+    def _seconds(self) -> dict[str, Any]:
+        """The scale of a line: tenfold steps only where there are some, else nobody could tell one day from another."""
+        values = [value for series in self.series for value in series.values if value]
+        is_wide = bool(values) and max(values) >= 10 * min(values)
+        ticks = _TICKS if is_wide else {**_TICKS, "maxTicksLimit": 5}
+        title = {"display": True, "text": "seconds", "color": _TICKS["color"]}
+        return {"type": "logarithmic" if is_wide else "linear", "ticks": ticks, "title": title}
 
     @property
     def rows(self) -> list[tuple[date, list[Cell]]]:

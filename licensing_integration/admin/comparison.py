@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -12,6 +12,7 @@ from django.urls import reverse
 from licensing_integration.domain.licenses import DesiredLicense, LicenseSnapshot
 from licensing_integration.domain.outcomes import ExpiryMode, LicenseState
 from licensing_integration.models import LicenseLink
+from licensing_integration.services import choices
 from licensing_integration.services.codec import from_json
 from licensing_integration.services.explain import is_other_use
 from licensing_integration.templatetags.console import moment
@@ -21,6 +22,7 @@ UNKNOWN = "not reported yet"
 GONE = "no license there"
 
 _PLAN = "the purchase"
+_PRODUCT = "License product"
 _MAPPING: Final = "product mapping"  # as domain/resolving.py calls it
 
 
@@ -36,16 +38,37 @@ class Row:
     origin_url: str = ""
     is_different: bool = False
 
+    @property
+    def is_left(self) -> bool:
+        """Whether nothing is wanted, so that the license template says what counts."""
+        return self.wanted == NOT_SAID and not self.is_different
+
 
 def compare(link: LicenseLink, reported: LicenseSnapshot | None = None) -> list[Row]:
-    """Every field worth showing. Fields the server does not report, or that are left to the template, never differ.
+    """Every field worth showing, those left to the license template last. Fields the server does not report, or that
+    are left to the template, never differ.
     ``reported``: what the license server has just said, in place of what it said last."""
     if reported is None and link.observed:
         reported = from_json(link.observed, LicenseSnapshot)
     url = _mapping_url(link)
-    return [
+    rows = [
         replace(row, origin_url=url) if row.origin == _MAPPING else row
         for row in _rows(link, from_json(link.desired, DesiredLicense), reported)
+    ]
+    return sorted(_with_names(rows, link.server), key=lambda row: row.is_left)
+
+
+def _with_names(rows: Sequence[Row], server: str) -> list[Row]:
+    """With the license products' names, as far as the license server listed them lately; it is not asked for them."""
+    lists = choices.known_server_lists(server)
+    names = lists.names if lists else {}
+
+    def _named(product: str) -> str:
+        return f"{names[product]} ({product})" if product in names else product
+
+    return [
+        replace(row, wanted=_named(row.wanted), reported=_named(row.reported)) if row.label == _PRODUCT else row
+        for row in rows
     ]
 
 
@@ -57,7 +80,7 @@ def _mapping_url(link: LicenseLink) -> str:
 def _rows(link: LicenseLink, wanted: DesiredLicense, reported: LicenseSnapshot | None) -> list[Row]:
     origins: Mapping[str, str] = (link.item.terms or {}).get("origins", {})
     names = {
-        "License product": ("product_id", "product_id"),
+        _PRODUCT: ("product_id", "product_id"),
         "Activations": ("activations", "quantity_mode"),
         "Floating seats": ("floating_clients", "quantity_mode"),
         "Entitlement set": ("entitlement_set_id", "entitlement_set_id"),

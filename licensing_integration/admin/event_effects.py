@@ -114,7 +114,7 @@ def _names(fact: PurchaseFact) -> tuple[str, ...]:
         case OrderFact() | ReturnFact() | DisputeFact():
             return (fact.order_id, *fact.aliases)
         case SubscriptionFact():
-            return (fact.subscription_id,)
+            return (fact.subscription_id, *fact.aliases)
         case NoteFact():
             return (fact.purchase_id,)
         case PreparationFact():

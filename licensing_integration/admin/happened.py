@@ -38,14 +38,16 @@ class Happened:
         """``None`` for what is no such value."""
         happening, first, last, server = [*value.split(","), "", "", "", ""][:4]
         try:
-            return cls(
+            chosen = cls(
                 happening=Happening(happening),
                 first=date.fromisoformat(first),
                 last=date.fromisoformat(last),
                 server=server,
             )
-        except ValueError:
+            span_of(chosen.first, chosen.last)
+        except (ValueError, OverflowError):  # the calendar's last day has no end
             return None
+        return chosen
 
     @property
     def label(self) -> str:

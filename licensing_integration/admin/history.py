@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -14,7 +14,9 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 
+from licensing_integration.admin.actions import is_id
 from licensing_integration.admin.mixins import ReadOnlyAdmin, SearchMixin
 from licensing_integration.admin.payloads import Readable, readable_json
 from licensing_integration.models import HistoryEntry, LicenseLink, MappingVersion, Purchase
@@ -112,7 +114,7 @@ class Timeline:
 def timeline(request: HttpRequest, entries: QuerySet[HistoryEntry]) -> Timeline:
     """The page of ``entries`` that ``?before=<id>`` asks for. Three queries at most, however long the story is."""
     text = request.GET.get("before", "")
-    before = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+    before = int(text) if is_id(text) else None
     rows = list((entries.filter(pk__lt=before) if before else entries)[: PER_PAGE + 1])
     return Timeline(
         told=tell(rows[:PER_PAGE]),
@@ -202,10 +204,7 @@ def _readable(body: Any, link: LicenseLink | None) -> Readable | None:
     """Keys are masked before a call is kept; one of a form nobody foresaw is at least not shown."""
     if body in (None, "", {}):
         return None
-    readable = readable_json(body)
-    if link is None or not link.key:
-        return readable
-    return replace(readable, text=readable.text.replace(link.key, link.masked_key))
+    return readable_json(body, keys=[link.key] if link and link.key else ())
 
 
 # --- the list --------------------------------------------------------------------------------------------------------
@@ -240,9 +239,9 @@ class HistoryEntryAdmin(SearchMixin, ReadOnlyAdmin):
     def subject(self, entry: HistoryEntry) -> SafeString:
         if entry.link:
             url = reverse("admin:licensing_integration_licenselink_change", args=[entry.link_id])
-            return format_html('<a href="{}">license {}</a>', url, entry.link.masked_key or "without a key")
+            return format_html('<a href="{}">License {}</a>', url, entry.link.masked_key or "without a key")
         url = reverse("admin:licensing_integration_purchase_change", args=[entry.purchase_id])
-        return format_html('<a href="{}">{}</a>', url, entry.purchase)
+        return format_html('<a href="{}">{}</a>', url, capfirst(str(entry.purchase)))
 
     @admin.display(description="because of")
     def because_of(self, entry: HistoryEntry) -> str:

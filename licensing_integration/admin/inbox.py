@@ -18,43 +18,46 @@ from django.utils.text import Truncator
 from licensing_integration import conf
 from licensing_integration.admin.actions import PageAction, ReasonForm, read_ids
 from licensing_integration.admin.attention import AttentionFilter
-from licensing_integration.admin.event_effects import MOST_SHOWN, effects_of
+from licensing_integration.admin.event_effects import MOST_SHOWN, Effects, effects_of
 from licensing_integration.admin.mixins import ReadOnlyAdmin, SearchMixin
 from licensing_integration.admin.payloads import readable_json
 from licensing_integration.admin.replays import MAY_REPLAY_MANY, confirmation
 from licensing_integration.domain.outcomes import EventState
 from licensing_integration.exceptions import ConfigurationProblem
-from licensing_integration.models import RejectedDelivery, WebhookEvent
+from licensing_integration.models import LicenseLink, RejectedDelivery, WebhookEvent
 from licensing_integration.services import erasure, interventions, rejections, replays, search
 from licensing_integration.services.connections import adapter_of
 from licensing_integration.services.rehearsal import preview_replay
 from licensing_integration.templatetags.console import moment, state, tag
 
-# Verdict → what it means, what to do next.
+# Verdict → what it means, beside its label; and what to do next, empty for nothing.
 VERDICTS: Mapping[str, tuple[str, str]] = {
     EventState.RECEIVED: (
-        "Received. Work is waiting for a worker.",
-        "Nothing. If it stays so for more than a minute, see whether a worker is running.",
+        "It waits for a worker.",
+        "If it stays so for more than a minute, see whether a worker is running.",
     ),
-    EventState.APPLIED: ("Applied. The purchases it speaks of are up to date with it.", "Nothing."),
-    EventState.IGNORED: ("Ignored. We know this type; it means nothing for licensing.", "Nothing."),
+    EventState.APPLIED: ("The purchases it speaks of are up to date with it.", ""),
+    EventState.IGNORED: ("We know this type; it means nothing for licensing.", ""),
     EventState.UNSUPPORTED: (
-        "Unsupported. We do not know this type, so nothing was done.",
+        "We do not know this type, so nothing was done.",
         "Switch the type off in the store, or replay it after an update that knows it.",
     ),
     EventState.MALFORMED: (
-        "Malformed. It cannot be read.",
+        "It cannot be read.",
         "Compare the payload below with the store's dashboard. Replay it after an update that can read it.",
     ),
     EventState.HELD: (
-        "Held. It is a test event, and test events of this store are held back.",
+        "It is a test event, and test events of this store are held back.",
         "Replay it to apply it all the same.",
     ),
     EventState.FAILED: (
-        "Failed. We could not process it.",
-        "Mend what the problem below names, then replay it.",
+        "We could not process it.",
+        "Mend what the problem above names, then replay it.",
     ),
 }
+
+
+_LONGEST_ID = 32  # the stores make theirs of some 30 characters
 
 
 def _declared_types() -> dict[str, frozenset[str]]:
@@ -108,12 +111,21 @@ class StoreFilter(admin.SimpleListFilter):
         return queryset.filter(store=self.value()) if self.value() else queryset
 
 
+def _keys_of(effects: Effects) -> list[str]:
+    """Every key of the purchases, longest first, so that one inside another leaves nothing over."""
+    purchases = [effect.purchase.pk for effect in effects.purchases]
+    links = LicenseLink.objects.filter(purchase_id__in=purchases).exclude(key="").order_by()
+    return sorted(links.values_list("key", flat=True), key=len, reverse=True)
+
+
 def _why_not_replay(event: WebhookEvent) -> str:
+    if erasure.is_erased(event):
+        return erasure.WHY_NO_REPLAY
     if event.state == EventState.RECEIVED:
         return "This event is waiting for a worker already."
     if event.state == EventState.IGNORED:
         return "Events of this type mean nothing for licensing; there is nothing to replay."
-    return erasure.WHY_NO_REPLAY if erasure.is_erased(event) else ""
+    return ""
 
 
 def _replay(event: WebhookEvent, user_id: int, values: Mapping[str, Any]) -> str:
@@ -167,8 +179,10 @@ class WebhookEventAdmin(SearchMixin, ReadOnlyAdmin):
         return format_html("{} {}", event.event_type or "unreadable", test)
 
     @admin.display(description="event id")
-    def short_id(self, event: WebhookEvent) -> str:
-        return Truncator(event.external_id).chars(18)
+    def short_id(self, event: WebhookEvent) -> SafeString:
+        """Whole, as far as the stores' own ids go; anything longer is whole on hover."""
+        short = Truncator(event.external_id).chars(_LONGEST_ID)
+        return format_html('<span class="li-mono" title="{}">{}</span>', event.external_id, short)
 
     @admin.display(description="problem")
     def short_problem(self, event: WebhookEvent) -> SafeString | str:
@@ -176,15 +190,17 @@ class WebhookEventAdmin(SearchMixin, ReadOnlyAdmin):
         return format_html('<span class="li-problem">{}</span>', short) if short else ""
 
     def page_context(self, request: HttpRequest, row: WebhookEvent) -> dict[str, Any]:
-        meaning, next_step = VERDICTS[row.state]
+        meaning, next_step = (erasure.WHY_NO_REPLAY, "") if erasure.is_erased(row) else VERDICTS[row.state]
+        effects = effects_of(row)
+        keys = _keys_of(effects)
         return {
             "meaning": meaning,
             "next_step": next_step,
-            "effects": effects_of(row),
+            "effects": effects,
             "most_shown": MOST_SHOWN,
             "headers": sorted((row.headers or {}).items()),
-            "payload": readable_json(row.body),
-            "fetched": readable_json(row.fetched) if row.fetched is not None else None,
+            "payload": readable_json(row.body, keys=keys),
+            "fetched": readable_json(row.fetched, keys=keys) if row.fetched is not None else None,
         }
 
     # --- many at once ------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from licensing_integration.models import LicenseLink
 from licensing_integration.services import interventions, rehearsal, resend
 
 _MOST_FORESEEN = 20  # each takes some milliseconds
+_YEARS = range(2000, 2201)  # near the ends of the calendar, other time zones have no such moment
 _MAY_OVERRIDE = "licensing_integration.override_licenselink"
 
 
@@ -56,6 +57,8 @@ class OverrideForm(ReasonForm):
         for name in ("expires_at", "until"):
             if moment := values.get(name):
                 values[name] = moment.replace(tzinfo=zone)
+                if moment.year not in _YEARS:
+                    self.add_error(name, f"Choose a year from {_YEARS[0]} to {_YEARS[-1]}.")
         return values
 
 
@@ -73,7 +76,7 @@ class ResendForm(ReasonForm):
         required=False,
         max_length=320,
         widget=UnfoldAdminEmailInputWidget,
-        help_text="Empty: the address of each purchase. Make sure that whoever asks for another one is the buyer.",
+        help_text="Empty: the address of the purchase. Make sure that whoever asks for another one is the buyer.",
     )
     field_order = ("address", "reason")
 
@@ -110,7 +113,7 @@ def _issue_again(link: LicenseLink, user_id: int, values: Mapping[str, Any]) -> 
 
 
 def _resend(link: LicenseLink, user_id: int, values: Mapping[str, Any]) -> str:
-    mail = resend.resend_keys([link], address=values["address"], user_id=user_id, reason=values["reason"])
+    mail = resend.resend_keys([link], address=values.get("address", ""), user_id=user_id, reason=values["reason"])
     return f"The key is on its way to {mail.address}; the history tells when the mail server has taken it."
 
 
@@ -229,6 +232,7 @@ RESEND = PageAction(
     permission="licensing_integration.resend_key_licenselink",
     explanation="The license key is sent by e-mail once more.",
     form=ResendForm,
+    form_for_many=ReasonForm,  # one address typed for several would get the keys of strangers
     preview=_resend_preview,
     initial=_address,
     run=_resend,

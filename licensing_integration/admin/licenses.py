@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
@@ -13,29 +12,27 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 
 from licensing_integration.admin import license_actions
+from licensing_integration.admin.actions import is_id
 from licensing_integration.admin.attention import AttentionFilter
 from licensing_integration.admin.comparison import compare
+from licensing_integration.admin.following import next_look
 from licensing_integration.admin.happened import HappenedFilter
 from licensing_integration.admin.history import entries_of_link, timeline
 from licensing_integration.admin.mixins import ReadOnlyAdmin, SearchMixin
-from licensing_integration.domain.outcomes import LicenseState, SyncState
+from licensing_integration.domain.outcomes import SyncState
 from licensing_integration.exceptions import ConfigurationProblem, RemoteError
 from licensing_integration.models import LicenseLink
 from licensing_integration.services import explain, interventions, resend, search
 from licensing_integration.services.attention import OVERRIDE_ENDS_WITHIN, concerns_of
 from licensing_integration.services.connections import backend_of
 from licensing_integration.services.refresh import Answer, ask_server
-from licensing_integration.templatetags.console import moment, state, tag
+from licensing_integration.templatetags.console import IN_STEP, in_step, moment, state, tag
 
 _MAY_REVEAL = "licensing_integration.reveal_key_licenselink"
 _MAY_REFRESH = "licensing_integration.resync_licenselink"
-_IN_STEP: Mapping[str, tuple[str, str]] = {
-    SyncState.PENDING: ("a worker is about to change it", "info"),
-    SyncState.SETTLED: ("as wanted", "success"),
-    SyncState.ATTENTION: ("stopped, waits for a person", "danger"),
-}
 _CHANGED_BY_HAND = ("different on the server", "warning")
 _ADVICE = {concern.slug: concern.advice for concern in concerns_of(LicenseLink)}
 _NOT_STORED = {"Cache-Control": "no-store"}
@@ -61,10 +58,23 @@ class OverrideFilter(admin.SimpleListFilter):
                 return queryset
 
 
+class InStepFilter(admin.SimpleListFilter):
+    """Whether licenses are as wanted, in the words of the list."""
+
+    title = "in step"
+    parameter_name = "sync_state"
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]) -> list[tuple[str, str]]:
+        return [(value, capfirst(words)) for value, words in IN_STEP.items()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(sync_state=self.value()) if self.value() in IN_STEP else queryset
+
+
 @admin.register(LicenseLink)
 class LicenseLinkAdmin(SearchMixin, ReadOnlyAdmin):
     list_display = ("key_ending", "customer", "product", "license_state", "expires", "in_step", "trouble")
-    list_filter = (AttentionFilter, "state", "sync_state", OverrideFilter, HappenedFilter)
+    list_filter = (AttentionFilter, "state", InStepFilter, OverrideFilter, HappenedFilter)
     ordering = ("-id",)
     sortable_by = ()
     found = search.links_of
@@ -85,7 +95,7 @@ class LicenseLinkAdmin(SearchMixin, ReadOnlyAdmin):
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> LicenseLink | None:
         """With everything its page shows, in one query."""
-        if not (object_id.isascii() and object_id.isdigit()):
+        if not is_id(object_id):
             return None
         rows = LicenseLink.objects.select_related("item", "purchase", "override_by", "cause")
         heavy = ("cause__body", "cause__fetched", "cause__headers", "purchase__state")
@@ -105,12 +115,12 @@ class LicenseLinkAdmin(SearchMixin, ReadOnlyAdmin):
 
     @admin.display(description="expires")
     def expires(self, link: LicenseLink) -> str:
-        is_endless = link.expires_at is None and link.state == LicenseState.ACTIVE
+        is_endless = link.expires_at is None and bool(link.external_id)
         return "never" if is_endless else moment(link.expires_at)
 
     @admin.display(description="in step")
     def in_step(self, link: LicenseLink) -> SafeString:
-        return state(link.sync_state, link.get_sync_state_display())
+        return in_step(link.sync_state)
 
     @admin.display(description="customer", empty_value="unknown")
     def customer(self, link: LicenseLink) -> str:
@@ -130,19 +140,23 @@ class LicenseLinkAdmin(SearchMixin, ReadOnlyAdmin):
         differences = [line.label for line in comparison if line.is_different]
         is_changed = bool(differences) and row.sync_state == SyncState.SETTLED
         has_override = row.override_until is not None and row.override_until > timezone.now()
+        story = timeline(request, entries_of_link(row))
         may_resend = license_actions.RESEND.is_permitted(request)
         return {
             "product": self.product(row),
-            "in_step": tag(*(_CHANGED_BY_HAND if is_changed else _IN_STEP[row.sync_state])),
+            "in_step": tag(*_CHANGED_BY_HAND) if is_changed else in_step(row.sync_state),
+            "is_not_issued": row.sync_state == SyncState.ATTENTION and not row.external_id and row.failure_message,
             "wanted_state": explain.state_wanted_instead(row),
             "since": explain.state_since(row),
             "advice": _ADVICE.get(row.failure_mode, ""),
             "comparison": comparison,
             "differences": differences if is_changed else [],
-            "timeline": timeline(request, entries_of_link(row)),
+            "timeline": story,
+            "next_look": next_look(request, [row], story, now=timezone.now()),
             "explanation": explain.explain(row),
             "dashboard_url": _dashboard_url(row),
             "has_override": has_override,
+            "ends_before_override": explain.end_before(row, row.override_until) if has_override else None,
             "may_reveal": bool(row.key) and request.user.has_perm(_MAY_REVEAL),
             "reveal_url": self.action_url("reveal", row),
             "copy_url": self.action_url("copy", row),

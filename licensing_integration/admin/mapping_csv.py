@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from typing import Any
 
 from django import forms
@@ -24,8 +23,6 @@ from licensing_integration.admin.mixins import ActingAdmin
 from licensing_integration.models import ProductMapping
 from licensing_integration.services import mapping_csv
 
-MOST_SHOWN = 500
-
 
 class UploadForm(forms.Form):
     """The file."""
@@ -33,14 +30,14 @@ class UploadForm(forms.Form):
     file = forms.FileField(
         label="CSV file",
         widget=UnfoldAdminFileFieldWidget,
-        help_text="UTF-8, at most 1 MB and 5,000 rows, with the columns of an exported file; those that are left out "
-        "stay as they are.",
+        help_text=f"UTF-8, at most 1 MB and {mapping_csv.MOST_ROWS} rows, with the columns of an exported file; those "
+        "that are left out stay as they are. Split a longer file.",
     )
 
     def clean_file(self) -> bytes:
         file: UploadedFile = self.cleaned_data["file"]
         if (file.size or 0) > mapping_csv.MOST_BYTES:
-            raise forms.ValidationError("The file is larger than 1 MB. Take it in several parts.")
+            raise forms.ValidationError("The file is larger than 1 MB. Split it into several files.")
         return bytes(file.read())
 
 
@@ -63,7 +60,7 @@ class ConfirmForm(forms.Form):
     def clean_content(self) -> bytes:
         try:
             return base64.b64decode(self.cleaned_data["content"], validate=True)
-        except binascii.Error as error:
+        except ValueError as error:
             raise forms.ValidationError("Choose the file again.") from error
 
 
@@ -149,7 +146,7 @@ class CsvPages(ActingAdmin):
             "title": "Import product mappings",
             "form": form,
             "run": run,
-            "shown": run.telling[:MOST_SHOWN] if run else (),
+            "shown": run.telling if run else (),
             "problem": problem,
         }
         return TemplateResponse(request, "admin/licensing_integration/mapping_import.html", context)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, ClassVar, Final
 
 from django import forms
@@ -45,7 +45,7 @@ _NOTICED: Final = frozenset({*POLICY_FIELDS, "is_active", "is_license_needed"})
 # What only one kind of license server has; shown for another where it says something, so that it can be removed.
 _ONLY_ON: Final = {
     "cryptlex": ("entitlement_set_id", "max_release_version", "maintenance_policy_id"),
-    "licensespring": ("maintenance_duration",),
+    "licensespring": ("is_maintained", "maintenance_duration", "is_customer_manager", "is_customer_user"),
 }
 
 _HELP: Final = {
@@ -165,13 +165,9 @@ class ProductMappingForm(forms.ModelForm):
 
     def _check_on_server(self, values: Mapping[str, Any]) -> None:
         """A license server that cannot be asked refuses nothing: ``server_problem`` says why it was not."""
-        named = {name: values.get(name, "") for name in ("server", "product_id", "template_id")}
-        is_license = values.get("is_license_needed") and not values.get("feature_code")
-        is_new = self.instance._state.adding or _NAMES & set(self.changed_data)
-        if not (is_license and is_new and (named["product_id"] or named["template_id"])):
-            return
-        self.server_problem = choices.server_lists(choices.server_name(named["server"])).problem
-        for name, sentence in catalog.unknown_ids(ProductMapping(**named)).items():
+        changed = _NAMES if self.instance._state.adding else self.changed_data
+        unknown, self.server_problem = find_on_server(values, changed=changed)
+        for name, sentence in unknown.items():
             self.add_error(name, sentence)
 
 
@@ -239,6 +235,21 @@ class SavingForm(ProductMappingForm):
                 field.choices = [("", "Not said"), *field.choices[1:]]
 
 
+def find_on_server(values: Mapping[str, Any], *, changed: Collection[str]) -> tuple[dict[str, str], str]:
+    """Field → sentence for what the license server does not have, and a sentence if it could not be asked.
+
+    Asks only where a license is wanted and one of the ``changed`` fields names it, or makes the mapping count.
+    """
+    named = {name: values.get(name, "") for name in ("server", "product_id", "template_id")}
+    is_license = values.get("is_license_needed") and not values.get("feature_code")
+    is_new = _NAMES.intersection(changed) or (values.get("is_active") and "is_active" in changed)
+    if not (is_license and is_new and (named["product_id"] or named["template_id"])):
+        return {}, ""
+    unknown = catalog.unknown_ids(ProductMapping(**named))
+    problem = choices.server_lists(choices.server_name(named["server"])).problem
+    return unknown, f"Whether the license product exists could not be checked. {problem}" if problem else ""
+
+
 def policies_in_words(policies: Policies) -> dict[str, str]:
     """Policy → what it says, in the form's own words."""
     return {name: mapping_versions.in_words(name, getattr(policies, name)) for name in POLICY_FIELDS}
@@ -266,7 +277,8 @@ def conditions() -> dict[str, str]:
     for kind, names in _ONLY_ON.items():
         servers = json.dumps([name for name in ("", *conf.license_servers()) if _kind_of_server(name) == kind])
         for name in names:
-            shown[name] += f" && ({servers}.includes(server) || {name})"
+            is_said = f"![null, '', 'unknown'].includes({name})"
+            shown[name] += f" && ({servers}.includes(server) || {is_said})"
     return shown
 
 

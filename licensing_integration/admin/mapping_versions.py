@@ -11,6 +11,7 @@ from django.utils.html import format_html
 
 from licensing_integration.admin.actions import ReasonForm
 from licensing_integration.admin.addresses import list_url
+from licensing_integration.admin.mapping_form import find_on_server
 from licensing_integration.admin.mixins import ActingAdmin
 from licensing_integration.models import MappingVersion, ProductMapping, Purchase
 from licensing_integration.services import catalog, mapping_versions
@@ -43,6 +44,7 @@ class VersionPages(ActingAdmin):
             return HttpResponseRedirect(self.row_url(mapping))
         after = _chosen(request, "after", versions) or versions[0]
         before = _chosen(request, "before", versions) or versions[1]
+        lines = mapping_versions.compare(before.values, after.values)
         context = {
             **self._context(request, mapping),
             "title": "Compare versions",
@@ -51,7 +53,8 @@ class VersionPages(ActingAdmin):
             "versions": versions,
             "before": before,
             "after": after,
-            "lines": mapping_versions.compare(before.values, after.values),
+            "different": [line for line in lines if line.is_different],
+            "same": [line for line in lines if not line.is_different],
         }
         return TemplateResponse(request, "admin/licensing_integration/mapping_compare.html", context)
 
@@ -64,8 +67,13 @@ class VersionPages(ActingAdmin):
         if not mapping or not version:
             return self._get_obj_does_not_exist_redirect(request, self.opts, str(object_id))
         changes = mapping_versions.different(mapping_versions.current(mapping), version.values)
+        unknown, problem = find_on_server(
+            mapping_versions.complete(version.values), changed=[change.name for change in changes]
+        )
         form = ReasonForm(request.POST if request.method == "POST" else None)
-        if changes and form.is_valid() and self._put_back(request, mapping, version, form):
+        if changes and not unknown and form.is_valid() and self._put_back(request, mapping, version, form):
+            if problem:
+                self.message_user(request, problem, messages.WARNING)
             return HttpResponseRedirect(self.row_url(mapping))
         context = {
             **self._context(request, mapping),
@@ -74,6 +82,8 @@ class VersionPages(ActingAdmin):
             "back_url": self.row_url(mapping),
             "version": version,
             "changes": changes,
+            "unknown": unknown.values(),
+            "server_problem": problem,
             "form": form,
         }
         return TemplateResponse(request, "admin/licensing_integration/mapping_put_back.html", context)
@@ -90,8 +100,6 @@ class VersionPages(ActingAdmin):
             return False
         self.message_user(request, f"Version {version.number} is put back, as a new version.", messages.SUCCESS)
         tell_waiting(request, waiting)
-        for problem in catalog.check_mapping(mapping):
-            self.message_user(request, problem, messages.WARNING)
         return True
 
 
@@ -103,7 +111,10 @@ def tell_waiting(request: HttpRequest, waiting: int) -> None:
     """Say how many purchases a saved mapping set in motion, and where those are that still wait."""
     if not waiting:
         return
-    purchases = "purchase was" if waiting == 1 else "purchases were"
+    purchases = "purchase was set in motion: it is" if waiting == 1 else "purchases were set in motion: they are"
     url = list_url(Purchase, attention="waiting")
-    sentence = '{} waiting {} set in motion. <a href="{}">See which still wait</a>.'
+    sentence = (
+        "{} waiting {} being worked on now, and counted as waiting until that is done. "
+        '<a class="underline font-semibold" href="{}">See which still wait</a>'
+    )
     messages.success(request, format_html(sentence, waiting, purchases, url))

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from django import forms
+from django.core.validators import ProhibitNullCharactersValidator
 from unfold.widgets import UnfoldAdminSelect2Widget, UnfoldAdminTextareaWidget
 
 from licensing_integration.services import choices
@@ -43,7 +44,9 @@ class CustomFields(forms.CharField):
         return value
 
     def to_python(self, value: Any) -> dict[str, str]:
-        lines = [line for line in (super().to_python(value) or "").splitlines() if line.strip()]
+        text = super().to_python(value) or ""
+        ProhibitNullCharactersValidator()(text)  # Django's own field looks for them only in what comes out as text
+        lines = [line for line in text.splitlines() if line.strip()]
         pairs = [line.partition("=") for line in lines]
         if any(not sign or not name.strip() or not text.strip() for name, sign, text in pairs):
             raise forms.ValidationError("Write a name, an equals sign and a value on each line.")

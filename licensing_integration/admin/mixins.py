@@ -7,17 +7,18 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Page, Paginator
-from django.db.models import Model, QuerySet
+from django.db.models import DateField, Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.functional import cached_property
 from unfold.admin import ModelAdmin
 
-from licensing_integration.admin.actions import MOST_AT_ONCE, Choice, PageAction, read_ids, run_each
+from licensing_integration.admin.actions import MOST_AT_ONCE, Choice, PageAction, is_id, read_ids, run_each
 from licensing_integration.services import search
 
 # Lists count no further: beyond this, people search and filter.
@@ -107,6 +108,27 @@ class ActingAdmin(ModelAdmin):
     def _url_name(self, what: str) -> str:
         return f"{self.opts.app_label}_{self.opts.model_name}_{what}"
 
+    # --- the list ----------------------------------------------------------------------------------------------------
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Only what the filters beside the list write into the address. With others somebody could guess a key letter
+        by letter, or ask for what no index answers."""
+        return any(lookup in self._parameters_of(entry) for entry in self.list_filter)
+
+    def _parameters_of(self, entry: Any) -> Collection[str]:
+        if not isinstance(entry, str):
+            return [entry.parameter_name]
+        if isinstance(self.opts.get_field(entry), DateField):
+            return [f"{entry}__gte", f"{entry}__lt"]
+        return [entry, f"{entry}__exact"]
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        """What was chosen in the list and is no id at all is left out."""
+        sent = request.POST.copy()
+        sent.setlist(ACTION_CHECKBOX_NAME, [text for text in sent.getlist(ACTION_CHECKBOX_NAME) if is_id(text)])
+        request.POST = sent
+        return super().response_action(request, queryset)
+
     # --- actions -----------------------------------------------------------------------------------------------------
 
     def action_view(self, request: HttpRequest, object_id: int, action: PageAction) -> HttpResponse:
@@ -156,7 +178,8 @@ class ActingAdmin(ModelAdmin):
             for refusal in dict.fromkeys(refusal for _, refusal in choice.left_out):
                 self.message_user(request, refusal, messages.WARNING)
             return HttpResponseRedirect(back)
-        form = action.form(request.POST if is_sent else None, initial=dict(action.initial(choice.rows)))
+        form_class = (len(choice.rows) > 1 and action.form_for_many) or action.form
+        form = form_class(request.POST if is_sent else None, initial=dict(action.initial(choice.rows)))
         is_only_asking = action.is_foreseeable and "foresee" in request.POST
         if form.is_valid() and not is_only_asking:
             sentences = run_each(action, choice.rows, user_id=request.user.pk, form=form)
@@ -209,11 +232,6 @@ class ReadOnlyAdmin(ActingAdmin):
     actions: ClassVar = ()
     page_template: str
     empty_sentence = ""
-
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """Only what a filter beside the list offers: with others somebody could guess a key letter by letter."""
-        offered = {entry if isinstance(entry, str) else entry.parameter_name for entry in self.list_filter}
-        return lookup.split("__")[0] in offered
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

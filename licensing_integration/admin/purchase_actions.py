@@ -48,7 +48,7 @@ def _acknowledge(purchase: Purchase, user_id: int, values: Mapping[str, Any]) ->
 
 def _resend(purchase: Purchase, user_id: int, values: Mapping[str, Any]) -> str:
     links = list(resend.sendable_links(purchase))
-    mail = resend.resend_keys(links, address=values["address"], user_id=user_id, reason=values["reason"])
+    mail = resend.resend_keys(links, address=values.get("address", ""), user_id=user_id, reason=values["reason"])
     return (
         f"{_keys(len(links))} on the way to {mail.address}; the history tells when the mail server has taken the mail."
     )
@@ -107,7 +107,8 @@ def _erase_preview(purchases: Sequence[Purchase]) -> Sequence[str]:
     return (
         f"Of {purchase.kind} {purchase.external_id}: name, address and company of the customer go, here, in its story "
         "and in the audit.",
-        "The bodies of its events go as a whole; they cannot be replayed any more.",
+        "The bodies of its events go as a whole; they cannot be replayed any more. So do those of events with that "
+        "address that could not be processed or meant nothing, whichever purchase they spoke of.",
         "Its licenses go on working, and their history stays. The store and the license server keep what they have: "
         "erase it there, too.",
         "An event that the store sends later brings its data back.",
@@ -153,6 +154,7 @@ RESEND = PageAction(
     permission="licensing_integration.resend_key_licenselink",
     explanation="The license keys of the purchase are sent by e-mail once more.",
     form=ResendForm,
+    form_for_many=ReasonForm,  # one address typed for several would get the keys of strangers
     preview=_resend_preview,
     initial=_address,
     run=_resend,

@@ -7,11 +7,15 @@ from typing import Any, ClassVar
 from django.contrib import admin
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 
 from licensing_integration.admin import purchase_actions
+from licensing_integration.admin.actions import is_id
 from licensing_integration.admin.attention import AttentionFilter
+from licensing_integration.admin.following import next_look
 from licensing_integration.admin.history import entries_of_purchase, timeline
 from licensing_integration.admin.inbox import StoreFilter
 from licensing_integration.admin.mixins import ReadOnlyAdmin, SearchMixin
@@ -51,14 +55,14 @@ class PurchaseAdmin(SearchMixin, ReadOnlyAdmin):
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Purchase | None:
         """With everything its page shows, in one query."""
-        if not (object_id.isascii() and object_id.isdigit()):
+        if not is_id(object_id):
             return None
         return Purchase.objects.filter(pk=object_id).first()
 
     @admin.display(description="purchase")
     def name(self, purchase: Purchase) -> SafeString:
         test = "" if purchase.is_live else format_html(" {}", tag("Test", "warning"))
-        text = str(purchase)
+        text = self.row_title(purchase)
         shown = text if len(text) <= _LONGEST_NAME else f"{text[: _LONGEST_NAME - 8]}…{text[-7:]}"
         return format_html('<span title="{}">{}</span>{}', text, shown, test)
 
@@ -84,11 +88,15 @@ class PurchaseAdmin(SearchMixin, ReadOnlyAdmin):
         reasons = [purchase.attention] if purchase.attention else []
         return " ".join([*reasons, "An item waits for a product mapping."] if purchase.is_waiting else reasons)
 
+    def row_title(self, row: Purchase) -> str:
+        return capfirst(str(row))
+
     # --- its page ----------------------------------------------------------------------------------------------------
 
     def page_context(self, request: HttpRequest, row: Purchase) -> dict[str, Any]:
         folded = load_state(row)
         links = list(_links(row)[: MOST_LINKS + 1])
+        story = timeline(request, entries_of_purchase(row))
         may_resend = purchase_actions.RESEND.is_permitted(request)
         return {
             "state": folded,
@@ -99,7 +107,8 @@ class PurchaseAdmin(SearchMixin, ReadOnlyAdmin):
             "aliases": list(row.aliases.order_by("kind", "value")),
             "returns": folded.returns,
             "disputes": folded.disputes,
-            "timeline": timeline(request, entries_of_purchase(row)),
+            "timeline": story,
+            "next_look": next_look(request, links, story, now=timezone.now()),
             "why_not_resend": resend.why_not_resend(links[0]) if links and may_resend else "",
         }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidge
 
 from licensing_integration.admin.addresses import may
 from licensing_integration.admin.comparison import NOT_SAID, Row, compare
-from licensing_integration.admin.mapping_form import MAPPING_FIELDS, ProductMappingForm
+from licensing_integration.admin.mapping_form import MAPPING_FIELDS, ProductMappingForm, find_on_server
 from licensing_integration.admin.mapping_widgets import CustomFields
 from licensing_integration.admin.payloads import readable_json
 from licensing_integration.domain.samples import Sample
@@ -37,10 +37,14 @@ _SAMPLE, _EVENT = "sample:", "event:"
 
 
 class UnsavedMappingForm(ProductMappingForm):
-    """Reads the mapping out of what its page has sent. No license server is asked whether it knows the names."""
+    """Reads the mapping out of what its page has sent. What its license server does not have is no error here:
+    ``unknown`` says it, after validation."""
+
+    unknown: Collection[str] = ()
 
     def _check_on_server(self, values: Mapping[str, Any]) -> None:
-        pass
+        unknown, self.server_problem = find_on_server(values, changed=MAPPING_FIELDS)
+        self.unknown = unknown.values()
 
 
 class ChoiceForm(forms.Form):
@@ -128,7 +132,8 @@ def rehearsal_page(request: HttpRequest) -> HttpResponse:
         "opts": ProductMapping._meta,
         "list_url": reverse(_LIST),
         "title": "Rehearse a product mapping",
-        **(_result(request, form.instance) if form.is_valid() else {"mapping_form": form}),
+        "mapping_form": form,
+        **(_result(request, form.instance) if form.is_valid() else {}),
     }
     return TemplateResponse(request, "admin/licensing_integration/rehearsal.html", context)
 

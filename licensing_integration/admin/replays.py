@@ -27,6 +27,9 @@ from licensing_integration.templatetags.console import moment, state
 # Nobody reads further before pressing the button.
 MOST_SENTENCES = 100
 
+# With more of them the counts alone are shown at first.
+MOST_UNFOLDED = 10
+
 MAY_REPLAY_MANY = "licensing_integration.bulk_replay_webhookevent"
 
 _VERDICTS = dict(WebhookEvent._meta.get_field("state").flatchoices)
@@ -40,7 +43,8 @@ def confirmation(event_ids: Sequence[int], *, form: forms.Form) -> dict[str, Any
         "title": "Replay webhook events",
         "verdicts": _by_verdict(found),
         "total": len(chosen),
-        "preview": preview_sentences(preview_replay(chosen)) if chosen else [],
+        "preview": preview_sentences(preview_replay(chosen)) if chosen else None,
+        "most_unfolded": MOST_UNFOLDED,
         "ids": ",".join(str(pk) for pk in chosen),
         "form": form,
         "post_url": reverse("admin:licensing_integration_webhookevent_bulk_replay"),
@@ -48,8 +52,8 @@ def confirmation(event_ids: Sequence[int], *, form: forms.Form) -> dict[str, Any
     }
 
 
-def preview_sentences(preview: ReplayPreview) -> list[str]:
-    """What replaying several events would change, after a count of how many of them would."""
+def preview_sentences(preview: ReplayPreview) -> dict[str, list[str]]:
+    """What replaying several events would change: ``counts``, and then one by one."""
     counts = (
         (preview.changed, "would change something", "would change something"),
         (preview.unchanged, "would change nothing", "would change nothing"),
@@ -60,7 +64,11 @@ def preview_sentences(preview: ReplayPreview) -> list[str]:
     changes = [sentence for sentence in preview.sentences if sentence != NOTHING]
     more = len(changes) - MOST_SENTENCES
     left_out = [f"And {more} more changes."] if more > 0 else []
-    return [f"Of the events chosen, {', '.join(told)}.", *changes[:MOST_SENTENCES], *left_out]
+    summary = [preview.summary] if preview.summary else []
+    return {
+        "counts": [f"Of the events chosen, {', '.join(told)}.", *summary],
+        "changes": [*changes[:MOST_SENTENCES], *left_out],
+    }
 
 
 def _by_verdict(found: Counter[str]) -> list[dict[str, Any]]:

@@ -28,6 +28,7 @@ from licensing_integration.services.attention import Topic
 from licensing_integration.services.silence import Pulse
 
 _SPANS = (7, 30)
+_TELL_OPERATOR = "Tell whoever runs this service; the list says what they can do."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +61,7 @@ def _start_context(request: HttpRequest) -> dict[str, Any]:
 def _lines(request: HttpRequest, pulses: Sequence[Pulse], *, now: datetime) -> Iterator[Line]:
     yield from _counted_lines(request, now=now)
     if may(request, "view", RejectedDelivery):
-        refused = [_counted_line(count) for count in attention.refused_deliveries(now=now)]
-        yield from (replace(line, url=list_url(RejectedDelivery)) for line in refused)
+        yield from (_refused_line(request, count) for count in attention.refused_deliveries(now=now))
     if may(request, "view", Purchase):
         yield from _product_lines(request)
     if any(pulse.last_at for pulse in pulses):  # before the first event of all, the first steps are shown
@@ -96,6 +96,12 @@ def _counted_line(count: attention.Count) -> Line:
     )
 
 
+def _refused_line(request: HttpRequest, count: attention.Count) -> Line:
+    """What mends it is in the configuration, which those who may not see the connections do not have."""
+    line = replace(_counted_line(count), url=list_url(RejectedDelivery))
+    return line if _connections_url(request) else replace(line, advice=_TELL_OPERATOR)
+
+
 def _product_lines(request: HttpRequest) -> Iterator[Line]:
     may_add = may(request, "add", ProductMapping)
     for waiting in attention.waiting_products():
@@ -105,7 +111,8 @@ def _product_lines(request: HttpRequest) -> Iterator[Line]:
             number=str(waiting),
             url=list_url(Purchase, attention=value_of_product(waiting.store, waiting.product)),
             label=f"{waiting.product} ({waiting.store})",
-            advice="Purchases without a license. Once the product is mapped, they go on by themselves.",
+            advice="Purchases without a license. Once the product is mapped, they go on by themselves."
+            + ("" if may_add else " Ask somebody of your staff to map it."),
             action=("Add mapping", mapping) if may_add else None,
         )
 
@@ -137,7 +144,7 @@ def _queue_lines(now: datetime) -> Iterator[Line]:
         yield Line(
             topic=Topic.BACKLOG,
             number="Queue",
-            url=list_url(LicenseLink, sync_state__exact="pending"),
+            url=list_url(LicenseLink, sync_state="pending"),
             label="Work waits for a worker",
             advice="See whether a worker is running. If one is, more of them make the queue shorter.",
             moment=waiting_since,

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, Permission
 from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from licensing_integration.services import people
+from licensing_integration.templatetags.console import moment
 
 User = get_user_model()
+# Headings, breadcrumbs and buttons say what the sidebar says. Migrations never see it.
+Group._meta.verbose_name, Group._meta.verbose_name_plural = "role", "roles"
 admin.site.unregister(User)
 admin.site.unregister(Group)
 
@@ -27,6 +32,7 @@ class AuditedAdmin(ModelAdmin):
     """Tells the audit where Django tells its own log, which is in the transaction of the change."""
 
     actions = None  # people and roles are deleted one at a time
+    delete_confirmation_template = "admin/licensing_integration/delete_person.html"
 
     def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> Any:
         people.tell_about(obj, "added", user_id=request.user.pk)
@@ -50,7 +56,14 @@ class CarefulUserAdmin(UserAdmin, AuditedAdmin):
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
-    list_display = ("username", "email", "roles", "is_active", "last_login")
+    fieldsets = (
+        (None, {"fields": ("username", "password")}),
+        ("Personal info", {"fields": ("first_name", "last_name", "email")}),
+        ("Permissions", {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
+        ("Dates", {"fields": ("signed_in", "joined")}),
+    )
+    add_fieldsets = (*UserAdmin.add_fieldsets, ("Permissions", {"fields": ("is_staff", "groups")}))
+    list_display = ("username", "email", "roles", "is_active", "signed_in")
     list_filter = ("is_active", "groups")
     filter_horizontal = ()
     list_before_template = "admin/licensing_integration/includes/about_users.html"
@@ -65,8 +78,20 @@ class CarefulUserAdmin(UserAdmin, AuditedAdmin):
             return "superuser"
         return ", ".join(sorted(group.name for group in user.groups.all())) or None
 
+    @admin.display(description="last sign-in", ordering="last_login", empty_value="never")
+    def signed_in(self, user: Any) -> SafeString | None:
+        return moment(user.last_login) or None
+
+    @admin.display(description="added")
+    def joined(self, user: Any) -> SafeString:
+        return moment(user.date_joined)
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """Whoever is added here is added to use the console."""
+        return {"is_staff": True, **super().get_changeform_initial_data(request)}
+
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Sequence[str]:
-        own = (*super().get_readonly_fields(request, obj), "last_login", "date_joined")
+        own = (*super().get_readonly_fields(request, obj), "signed_in", "joined")
         return own if _is_superuser(request) else (*own, "is_superuser", "user_permissions")
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
@@ -74,7 +99,7 @@ class CarefulUserAdmin(UserAdmin, AuditedAdmin):
             kwargs |= {"label": "Roles", "help_text": "", "widget": UnfoldAdminCheckboxSelectMultipleWidget()}
             if not _is_superuser(request):
                 kwargs["queryset"] = people.roles_within(request.user)
-        return super().formfield_for_manytomany(db_field, request, **kwargs)
+        return _in_words(super().formfield_for_manytomany(db_field, request, **kwargs))
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return super().has_change_permission(request, obj) and _may_touch(request, obj)
@@ -92,12 +117,23 @@ class RoleAdmin(GroupAdmin, AuditedAdmin):
     """The roles. Only a superuser changes them, and ``sync_roles`` puts back those that come with the product."""
 
     filter_horizontal = ()
+    readonly_fields: ClassVar = ("allowed",)
     list_before_template = "admin/licensing_integration/includes/about_roles.html"
     change_form_outer_before_template = "admin/licensing_integration/includes/about_roles.html"
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         checkboxes = {"widget": UnfoldAdminCheckboxSelectMultipleWidget(), "help_text": ""}
-        return super().formfield_for_manytomany(db_field, request, **kwargs, **checkboxes)
+        return _in_words(super().formfield_for_manytomany(db_field, request, **kwargs, **checkboxes))
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return ("name", "permissions" if _is_superuser(request) else "allowed")
+
+    @admin.display(description="may")
+    def allowed(self, role: Group) -> SafeString:
+        names = role.permissions.order_by("content_type__app_label", "id")
+        return format_html(
+            '<ul class="li-list">{}</ul>', format_html_join("", "<li>{}</li>", ((_words(p),) for p in names))
+        )
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return _is_superuser(request)
@@ -107,6 +143,19 @@ class RoleAdmin(GroupAdmin, AuditedAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return _is_superuser(request)
+
+
+def _words(permission: Permission) -> str:
+    """What a permission allows, without the app and the table it is declared at."""
+    name = permission.name.removeprefix("Can ")
+    return name[:1].upper() + name[1:]
+
+
+def _in_words(field: Any) -> Any:
+    """The form field, offering permissions, if that is what it offers, in words."""
+    if field.queryset.model is Permission:
+        field.label_from_instance = _words
+    return field
 
 
 def _is_superuser(request: HttpRequest) -> bool:

@@ -19,7 +19,8 @@ class KeyMail(models.Model):
 
     ``retry_at``: when it is due. ``is_unclear``: an attempt was begun of whose end nothing is known, so it may have
     gone out; raised *before* the attempt, so that a killed worker leaves it behind. ``lease_until``: until then a
-    worker is at it. ``address`` is empty once the personal data of the purchase was erased."""
+    worker is at it; one that is over lets the next worker take the mail before ``retry_at``. ``address`` is empty
+    once the personal data of the purchase was erased."""
 
     purchase = models.ForeignKey(Purchase, on_delete=models.CASCADE, related_name="key_mails")
     link_ids = ArrayField(models.BigIntegerField())

@@ -50,21 +50,29 @@ def save_mapping(
 ) -> int:
     """Save a mapping with a new version and an audit entry, and plan every purchase that waits for it, or whose license
     could not be made by it. Returns how many those are."""
+    return save_mappings([mapping], user_id=user_id, saving=saving, reason=reason)
+
+
+def save_mappings(mappings: Sequence[ProductMapping], *, user_id: int | None, saving: Saving, reason: str) -> int:
+    """The same for several: all of them, or none if one fails. In the order of their products, so that two who save the
+    same ones at once wait for each other and never both."""
     with transaction.atomic():
-        mapping.save()
-        before = mapping_versions.newest(mapping)
-        version = mapping_versions.add_version(mapping, last=before, user_id=user_id)
-        changes = mapping_versions.different(before.values, version.values) if before else None
-        _keep_in_audit(mapping, changes, user_id=user_id, saving=saving, reason=reason)
-        waiting = _waiting_purchases(mapping) if mapping.is_active else []
+        for mapping in sorted(mappings, key=lambda one: (one.store, one.store_product)):
+            _save(mapping, user_id=user_id, saving=saving, reason=reason)
+        waiting = _waiting_purchases([mapping for mapping in mappings if mapping.is_active])
         jobs.enqueue_purchases(waiting)
     return len(waiting)
 
 
 def deactivate(mapping: ProductMapping, *, user_id: int | None, reason: str) -> None:
-    """From now on the mapping counts as none for new purchases, which wait."""
-    mapping.is_active = False
-    save_mapping(mapping, user_id=user_id, saving=Saving.DEACTIVATED, reason=reason)
+    """From now on the mapping counts as none for new purchases, which wait.
+
+    Raises ``ValueError`` with a sentence when somebody has deleted the mapping.
+    """
+    with transaction.atomic():
+        _hold(mapping)
+        mapping.is_active = False
+        save_mapping(mapping, user_id=user_id, saving=Saving.DEACTIVATED, reason=reason)
 
 
 def delete(mapping: ProductMapping, *, user_id: int | None) -> None:
@@ -79,23 +87,30 @@ def put_back(mapping: ProductMapping, number: int, *, user_id: int | None, reaso
 
     Raises ``ValueError`` with a sentence when the version cannot be put back.
     """
-    version = mapping.versions.filter(number=number).first()
-    if version is None:
-        raise ValueError(f"The mapping has no version {number}.")
-    mapping_versions.put_on(mapping, version)
-    return save_mapping(mapping, user_id=user_id, saving=Saving.RESTORED, reason=reason)
+    with transaction.atomic():
+        _hold(mapping)
+        version = mapping.versions.filter(number=number).first()
+        if version is None:
+            raise ValueError(f"The mapping has no version {number}.")
+        mapping_versions.put_on(mapping, version)
+        return save_mapping(mapping, user_id=user_id, saving=Saving.RESTORED, reason=reason)
 
 
 # --- checking against the license server -----------------------------------------------------------------------------
 
 
-def check_mapping(mapping: ProductMapping) -> list[str]:
-    """What is wrong with a mapping, in sentences; asks the license server. Empty: nothing was found."""
-    return check_mappings([mapping])[0]
+def check_for(mappings: Sequence[ProductMapping], *, user_id: int | None) -> list[list[str]]:
+    """``check_mappings`` because a person asked for it: the audit keeps who did, and what was found."""
+    found = check_mappings(mappings)
+    with transaction.atomic():
+        for mapping, problems in zip(mappings, found, strict=True):
+            sentence = f"The mapping of {mapping} was checked: {' '.join(problems) or 'nothing wrong was found.'}"
+            audit.record("mapping.checked", sentence, user_id=user_id, mapping=mapping)
+    return found
 
 
 def check_mappings(mappings: Sequence[ProductMapping]) -> list[list[str]]:
-    """The same for each of several; every license server is asked once."""
+    """What is wrong with each mapping, in sentences; none: nothing was found. Every license server is asked once."""
     lists, access = cache(lambda name: choices.server_lists(name, oldest=0)), cache(_problems_of_access)
     return [_problems_of(mapping, lists=lists, access=access) for mapping in mappings]
 
@@ -151,6 +166,24 @@ def _unknown_in(mapping: ProductMapping, lists: ServerLists, *, name: str) -> di
 # --- what saving leaves behind, and sets in motion -------------------------------------------------------------------
 
 
+def _hold(mapping: ProductMapping) -> None:
+    """Read the mapping anew and hold its row: what somebody saved since it was read here must not be undone. No key
+    update: planning may go on to point to it."""
+    try:
+        mapping.refresh_from_db(from_queryset=ProductMapping.objects.select_for_update(no_key=True))
+    except ProductMapping.DoesNotExist:
+        raise ValueError(f"Somebody has deleted the mapping of {mapping} meanwhile. Nothing was changed.") from None
+
+
+def _save(mapping: ProductMapping, *, user_id: int | None, saving: Saving, reason: str) -> None:
+    """Inside the caller's transaction."""
+    mapping.save()
+    before = mapping_versions.newest(mapping)
+    version = mapping_versions.add_version(mapping, last=before, user_id=user_id)
+    changes = mapping_versions.different(before.values, version.values) if before else None
+    _keep_in_audit(mapping, changes, user_id=user_id, saving=saving, reason=reason)
+
+
 def _keep_in_audit(
     mapping: ProductMapping,
     changes: Sequence[mapping_versions.FieldChange] | None,
@@ -167,23 +200,36 @@ def _keep_in_audit(
     audit.record(saving, sentence, user_id=user_id, reason=reason, mapping=mapping)
 
 
-def _waiting_purchases(mapping: ProductMapping) -> list[int]:
-    found: list[QuerySet[Any]] = [_waiting_items(mapping), _unmade_links(mapping)]
-    if mapping.is_license_needed:  # until now it may have said that none is
-        found.append(PurchaseItem.objects.filter(IS_WITHDRAWN, mapping=mapping))
+def _waiting_purchases(mappings: Sequence[ProductMapping]) -> list[int]:
+    """Those that wait for one of these mappings. As many queries for many mappings of a store as for one."""
+    found: list[QuerySet[Any]] = []
+    for (store, is_license_needed), group in _grouped(mappings).items():
+        found += [_waiting_items(store, group, is_license_needed=is_license_needed), _unmade_links(store, group)]
+        if is_license_needed:  # until now they may have said that none is
+            found.append(PurchaseItem.objects.filter(IS_WITHDRAWN, mapping__in=group))
     return sorted({pk for rows in found for pk in rows.order_by().values_list("purchase_id", flat=True).distinct()})
 
 
-def _waiting_items(mapping: ProductMapping) -> QuerySet[PurchaseItem]:
+def _grouped(mappings: Sequence[ProductMapping]) -> dict[tuple[str, bool], list[ProductMapping]]:
+    groups: dict[tuple[str, bool], list[ProductMapping]] = {}
+    for mapping in mappings:
+        groups.setdefault((mapping.store, mapping.is_license_needed), []).append(mapping)
+    return groups
+
+
+def _waiting_items(
+    store: str, mappings: Sequence[ProductMapping], *, is_license_needed: bool
+) -> QuerySet[PurchaseItem]:
     waiting = ~Q(problem="")
-    if mapping.is_license_needed:
-        waiting |= Q(mapping=mapping, terms__isnull=True)
-    product = Q(product=mapping.store_product) | Q(variant=mapping.store_product)
-    return PurchaseItem.objects.filter(waiting, product, store=mapping.store)
+    if is_license_needed:
+        waiting |= Q(mapping__in=mappings, terms__isnull=True)
+    products = [mapping.store_product for mapping in mappings]
+    return PurchaseItem.objects.filter(waiting, Q(product__in=products) | Q(variant__in=products), store=store)
 
 
-def _unmade_links(mapping: ProductMapping) -> QuerySet[LicenseLink]:
-    """Links of the product whose license was refused, or could not be made so far. Planning decides by the locked rows
-    whether the new mapping counts for them."""
-    product = Q(item__product=mapping.store_product) | Q(item__variant=mapping.store_product)
-    return LicenseLink.objects.filter(IS_UNMADE, product, item__store=mapping.store)
+def _unmade_links(store: str, mappings: Sequence[ProductMapping]) -> QuerySet[LicenseLink]:
+    """Links of the products whose license was refused, or could not be made so far. Planning decides by the locked rows
+    whether the new mappings count for them."""
+    products = [mapping.store_product for mapping in mappings]
+    product = Q(item__product__in=products) | Q(item__variant__in=products)
+    return LicenseLink.objects.filter(IS_UNMADE, product, item__store=store)

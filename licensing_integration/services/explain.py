@@ -10,7 +10,7 @@ from typing import Final
 from django.utils import timezone
 
 from licensing_integration import conf
-from licensing_integration.domain.outcomes import LicenseState, SyncState
+from licensing_integration.domain.outcomes import ExpiryMode, LicenseState, SyncState
 from licensing_integration.domain.wording import format_day
 from licensing_integration.models import HistoryEntry, LicenseLink
 
@@ -96,11 +96,34 @@ CAUSES: Final[Mapping[str, Cause]] = {
 def explain(link: LicenseLink, *, now: datetime | None = None) -> str:
     """A short message to the customer, ready to be sent; in it the end of the key, never all of it."""
     now = now or timezone.now()
-    cause = Cause(what_to_do=_CHANGED) if state_wanted_instead(link) else cause_of(link.reason)
+    cause = _cause(link)
     parts = [_standing(link, now=now), _why(link, cause), _outlook(link, cause, now=now)]
     about = f"this is about your license for {_product(link)}{_key(link)}."
     name = conf.order_page().name
     return "\n\n".join(["Hello,", f"{about} {' '.join(filter(None, parts))}", f"Best regards\n{name}".strip()])
+
+
+def _cause(link: LicenseLink) -> Cause:
+    """What is told of the reason: nothing while it could not be brought about, as it is no reason for what is."""
+    if link.sync_state == SyncState.ATTENTION:
+        return Cause()
+    return Cause(what_to_do=_CHANGED) if state_wanted_instead(link) else cause_of(link.reason)
+
+
+def end_before(link: LicenseLink, until: datetime | None) -> datetime | None:
+    """When a license that is wanted active expires, if that is before ``until``: an override that says nothing of the
+    end date does not put it off. ``None`` if it lasts as long."""
+    wanted = link.desired
+    if until is None or wanted.get("state") != LicenseState.ACTIVE:
+        return None
+    match wanted.get("expiry"):
+        case ExpiryMode.PERPETUAL:
+            return None
+        case ExpiryMode.PAID_THROUGH if wanted.get("expires_at"):
+            end: datetime | None = datetime.fromisoformat(wanted["expires_at"])
+        case _:
+            end = link.expires_at
+    return end if end and end < until else None
 
 
 def state_wanted_instead(link: LicenseLink) -> str:
@@ -163,6 +186,6 @@ def _outlook(link: LicenseLink, cause: Cause, *, now: datetime) -> str:
     if link.sync_state == SyncState.ATTENTION:
         return "We are looking into it and will come back to you."
     is_overridden = link.override_until is not None and link.override_until > now
-    if is_overridden and link.override_until:
+    if is_overridden and link.override_until and not end_before(link, link.override_until):
         return f"This holds until {format_day(link.override_until)}."
     return cause.what_to_do

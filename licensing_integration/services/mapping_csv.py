@@ -1,7 +1,6 @@
 """Product mappings as a table of comma-separated values: one row for each, a column for each field of the form.
 
-A cell that a spreadsheet could take for a formula, or that begins with an apostrophe, is written with an apostrophe
-before it, which is taken off again when it is read.
+Cells are guarded as ``csv_cells`` says, and the guard is taken off again when they are read.
 """
 
 from __future__ import annotations
@@ -12,15 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from django.db import transaction
-
 from licensing_integration.models import ProductMapping
 from licensing_integration.services import catalog
+from licensing_integration.services.csv_cells import guarded, unguarded
 
 MOST_BYTES: Final = 1024 * 1024
-MOST_ROWS: Final = 5000
+# Each takes some milliseconds, and the process that takes them takes no webhook meanwhile.
+MOST_ROWS: Final = 500
 
-_GUARDED: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
 _KEYS: Final = ("store", "store_product")
 
 
@@ -39,7 +37,7 @@ def write(mappings: Iterable[ProductMapping], *, columns: Sequence[str]) -> str:
     writer.writerow(columns)
     for mapping in mappings:
         values = as_text(mapping, columns=columns)
-        writer.writerow([_guarded(values[name]) for name in columns])
+        writer.writerow([guarded(values[name]) for name in columns])
     return out.getvalue()
 
 
@@ -54,7 +52,7 @@ def read(data: bytes, *, columns: Sequence[str]) -> list[Row]:
     Raises ``ValueError`` with a sentence for a file that cannot be taken at all.
     """
     if len(data) > MOST_BYTES:
-        raise ValueError("The file is larger than 1 MB. Take it in several parts.")
+        raise ValueError("The file is larger than 1 MB. Split it into several files.")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -72,11 +70,7 @@ def read(data: bytes, *, columns: Sequence[str]) -> list[Row]:
 
 def save_all(mappings: Sequence[ProductMapping], *, user_id: int | None, reason: str) -> int:
     """Save all of them, or none if one fails. Returns how many waiting purchases were set in motion."""
-    with transaction.atomic():
-        return sum(
-            catalog.save_mapping(mapping, user_id=user_id, saving=catalog.Saving.IMPORTED, reason=reason)
-            for mapping in mappings
-        )
+    return catalog.save_mappings(mappings, user_id=user_id, saving=catalog.Saving.IMPORTED, reason=reason)
 
 
 def _read(text: str, *, columns: Sequence[str]) -> list[Row]:
@@ -90,7 +84,7 @@ def _read(text: str, *, columns: Sequence[str]) -> list[Row]:
         if any(cells):
             rows.append(_row(cells, header=header, line=begins))
         if len(rows) > MOST_ROWS:
-            raise ValueError(f"The file has more than {MOST_ROWS:,} rows. Take it in several parts.")
+            raise ValueError(f"The file has more than {MOST_ROWS:,} rows. Split it into several files.")
         begins = reader.line_num + 1
     return rows
 
@@ -109,20 +103,12 @@ def _check_header(header: Sequence[str], *, columns: Sequence[str]) -> None:
 def _row(cells: Sequence[str], *, header: Sequence[str], line: int) -> Row:
     if len(cells) != len(header):
         raise ValueError(f"Line {line} has {len(cells)} cells, but there are {len(header)} columns.")
-    return Row(line=line, values={name: _unguarded(cell) for name, cell in zip(header, cells, strict=True)})
+    return Row(line=line, values={name: unguarded(cell) for name, cell in zip(header, cells, strict=True)})
 
 
 def _delimiter(header: str) -> str:
     """Spreadsheets write semicolons where the comma is for decimals."""
     return ";" if ";" in header and "," not in header else ","
-
-
-def _guarded(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(_GUARDED) else cell
-
-
-def _unguarded(cell: str) -> str:
-    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_GUARDED) else cell
 
 
 def _text(value: Any) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from licensing_integration.domain.effects import describe_effect
+from django.utils.text import capfirst
+
+from licensing_integration.domain.effects import describe_effect, is_wanted
 from licensing_integration.domain.licenses import DesiredLicense
 from licensing_integration.models import LicenseLink, Purchase, PurchaseItem
 from licensing_integration.services.codec import from_json
@@ -55,6 +58,18 @@ def tell_differences(before: Picture, after: Picture) -> list[str]:
     return [sentence for sentence in told if sentence]
 
 
+def summarize(before: Picture, after: Picture) -> str:
+    """What would be new, counted; empty where nothing would be. Such as ``17 licenses would be issued for Photon
+    Editor; 17 orders would become known.``"""
+    issued = Counter(link.item.name or "the purchase" for pk, link in after.links.items() if _is_new(before, pk, link))
+    known = Counter(purchase.kind for pk, purchase in after.purchases.items() if pk not in before.purchases)
+    told = [
+        *(f"{_number(number, 'license')} would be issued for {name}" for name, number in issued.most_common()),
+        *(f"{_number(number, kind)} would become known" for kind, number in known.most_common()),
+    ]
+    return f"{'; '.join(told)}." if told else ""
+
+
 def name_of(link: LicenseLink) -> str:
     """What a license is of, such as ``Studio Team, unit 2``."""
     item = link.item
@@ -72,7 +87,7 @@ def _picture(purchases: Iterable[Purchase], items: Iterable[PurchaseItem], links
 
 def _about_purchase(before: Purchase | None, after: Purchase) -> str:
     status = after.get_status_display()
-    name = str(after).capitalize()
+    name = capfirst(str(after))
     if before is None:
         return f"{name} would become known: {status}."
     told = f"{name}: {before.get_status_display()} → {status}." if before.status != after.status else ""
@@ -93,6 +108,16 @@ def _about_link(before: LicenseLink | None, after: LicenseLink) -> str:
         key=after.masked_key,
         has_license=bool(after.external_id),
     )
+
+
+def _is_new(before: Picture, pk: int, link: LicenseLink) -> bool:
+    """Whether a license would be made for it that nobody wanted before."""
+    was_wanted = pk in before.links and is_wanted(_desired(before.links[pk].desired))
+    return not link.external_id and not was_wanted and is_wanted(_desired(link.desired))
+
+
+def _number(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _desired(stored: Any) -> DesiredLicense:

@@ -83,7 +83,7 @@ def _fail(event: WebhookEvent, error: Exception) -> None:
     failing_since = event.failing_since or now
     decision = retries.decide(error, attempts=event.attempts + 1, failing_since=failing_since, now=now)
     if decision.retry_at is not None:
-        WebhookEvent.objects.filter(pk=event.pk).update(
+        WebhookEvent.objects.filter(pk=event.pk, state=EventState.RECEIVED).update(
             attempts=event.attempts + 1,
             failing_since=failing_since,
             retry_at=decision.retry_at,

@@ -7,19 +7,30 @@ go of as soon as the answer is known, and whoever else works on the same purchas
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from django.db import OperationalError, connection, transaction
 
 from licensing_integration.domain.desired import Override
 from licensing_integration.domain.outcomes import EventState
+from licensing_integration.domain.wording import format_day
 from licensing_integration.exceptions import LicensingIntegrationError
 from licensing_integration.models import HistoryEntry, LicenseLink, WebhookEvent
+from licensing_integration.services.explain import end_before
 from licensing_integration.services.interventions import replayable
-from licensing_integration.services.pictures import Picture, take_picture, take_same, tell_differences
+from licensing_integration.services.pictures import (
+    Picture,
+    name_of,
+    summarize,
+    take_picture,
+    take_same,
+    tell_differences,
+)
 from licensing_integration.services.plan import plan_event, plan_purchase
 from licensing_integration.services.translate import translate_as_stored
 
@@ -40,9 +51,11 @@ _LOCK_WAIT: Final = "100ms"
 
 @dataclass(frozen=True, kw_only=True)
 class ReplayPreview:
-    """What replaying some events would do, and of how many of them that is known."""
+    """What replaying some events would do, and of how many of them that is known. ``summary``: what would be new,
+    counted; empty where nothing would be."""
 
     sentences: tuple[str, ...]
+    summary: str = ""
     changed: int = 0
     unchanged: int = 0
     failed: int = 0
@@ -123,7 +136,8 @@ def preview_replay(event_ids: Sequence[int]) -> ReplayPreview:
     changed = _count_changes(before, results)
     sentences = [*tell_differences(before, everything), *failures, *busy]
     return ReplayPreview(
-        sentences=tuple(sentences) or (NOTHING,),
+        sentences=tuple(_each_once(sentences)) or (NOTHING,),
+        summary=summarize(before, everything),
         changed=changed,
         unchanged=nothing_to_do + looked_at - changed - len(failures) - len(busy),
         failed=len(failures),
@@ -139,6 +153,12 @@ def _replayed(event: WebhookEvent, *, told_before: int) -> Picture:
         plan_event(event, translate_as_stored(event))
         told = HistoryEntry.objects.filter(event=event, pk__gt=told_before)
         return take_picture(set(told.values_list("purchase_id", flat=True)))
+
+
+def _each_once(sentences: Iterable[str]) -> list[str]:
+    """Without repetitions; how often a sentence was told stands behind it."""
+    counted = Counter(sentences)
+    return [told if number == 1 else f"{told} ({number} times)" for told, number in counted.items()]
 
 
 def _count_changes(before: Picture, results: Sequence[Picture]) -> int:
@@ -163,7 +183,8 @@ def preview_purchase(purchase_id: int) -> tuple[str, ...]:
 
 
 def preview_override(link_id: int, *, override: Override | None) -> tuple[str, ...]:
-    """What an override of this license would change, or the end of the one it has (``None``)."""
+    """What an override of this license would change, or the end of the one it has (``None``); and whether the license
+    would expire before its override ends."""
     link = LicenseLink.objects.get(pk=link_id)
 
     def _set() -> None:
@@ -173,10 +194,27 @@ def preview_override(link_id: int, *, override: Override | None) -> tuple[str, .
             override_until=override.until if override else None,
         )
 
-    return _preview(link.purchase_id, prepare=_set)
+    until = override.until if override and override.expires_at is None else None
+    return _preview(link.purchase_id, prepare=_set, warn=lambda after: _warning(after.links[link_id], until=until))
 
 
-def _preview(purchase_id: int, *, prepare: Callable[[], None]) -> tuple[str, ...]:
+def _warning(link: LicenseLink, *, until: datetime | None) -> str:
+    end = end_before(link, until)
+    if end is None or until is None:
+        return ""
+    return (
+        f"License {link.masked_key or 'without a key'} of {name_of(link)} expires on {format_day(end)}, before the "
+        f"override ends on {format_day(until)}. Choose a date in 'Expires', too, if it shall work longer."
+    )
+
+
+def _nothing_more(_after: Picture) -> str:
+    return ""
+
+
+def _preview(
+    purchase_id: int, *, prepare: Callable[[], None], warn: Callable[[Picture], str] = _nothing_more
+) -> tuple[str, ...]:
     if LicenseLink.objects.filter(purchase=purchase_id)[: MOST_LICENSES + 1].count() > MOST_LICENSES:
         return (f"The purchase has more than {MOST_LICENSES} licenses, too many to say beforehand what would change.",)
     try:
@@ -186,4 +224,6 @@ def _preview(purchase_id: int, *, prepare: Callable[[], None]) -> tuple[str, ...
             after = take_picture([purchase_id])
     except Busy:
         return ("Somebody is working on this purchase just now, so what would change is not known.",)
-    return tuple(tell_differences(take_same(after), after)) or (NOTHING,)
+    told = tuple(tell_differences(take_same(after), after)) or (NOTHING,)
+    warning = warn(after)
+    return (*told, warning) if warning else told

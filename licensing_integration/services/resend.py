@@ -11,13 +11,14 @@ import smtplib
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from django.core.exceptions import ValidationError
 from django.core.mail import EmailMultiAlternatives, get_connection
 from django.core.validators import validate_email
 from django.db import InterfaceError, OperationalError, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import DateTimeField, Q, QuerySet, Value
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from licensing_integration import conf, jobs
@@ -65,9 +66,10 @@ def resend_keys(links: Sequence[LicenseLink], *, address: str, user_id: int | No
             Purchase.objects.select_for_update(no_key=True).only("id", "customer_email").get(pk=links[0].purchase_id)
         )
         to = _checked(address.strip() or purchase.customer_email)
-        mail = KeyMail.objects.create(
-            purchase=purchase, link_ids=[link.pk for link in links], address=to, asked_by_id=user_id
-        )
+        link_ids = [link.pk for link in links]
+        if purchase.key_mails.filter(state=MailState.WAITING, address__iexact=to, link_ids=link_ids).exists():
+            raise ValueError(f"The same mail to {to} is on its way already; the history tells what becomes of it.")
+        mail = KeyMail.objects.create(purchase=purchase, link_ids=link_ids, address=to, asked_by_id=user_id)
         sentence = f"Asked for the key to be sent again to {to}."
         _tell(links, kind="license.resend_asked", sentence=f"{sentence} {reason}".strip(), user_id=user_id)
         _audit(links, purchase, sentence=sentence, reason=reason, user_id=user_id)
@@ -100,14 +102,19 @@ def wake_due() -> None:
     """Set in motion every mail that is due: its job was lost, its worker was killed, or its time to retry has come."""
     now = timezone.now()
     with transaction.atomic():
-        due = KeyMail.objects.filter(_is_free(now), state=MailState.WAITING, retry_at__lte=now)
+        is_free = Q(lease_until=None) | Q(lease_until__lt=now)
+        due = KeyMail.objects.filter(is_free, state=MailState.WAITING, retry_at__lte=now)
         ids = list(
             due.order_by("retry_at")
             .select_for_update(no_key=True, skip_locked=True)
             .values_list("id", flat=True)[:_SWEPT_AT_ONCE]
         )
-        # Until then the job that is made here is believed to be on its way.
-        KeyMail.objects.filter(pk__in=ids).update(retry_at=now + timedelta(seconds=conf.sweep_grace_seconds()))
+        # Until ``retry_at`` the job that is made here is believed to be on its way. The lease that is over lets it pass
+        # all the same; after a failure there is none, so that a second job waits like everybody.
+        KeyMail.objects.filter(pk__in=ids).update(
+            retry_at=now + timedelta(seconds=conf.sweep_grace_seconds()),
+            lease_until=Coalesce("lease_until", Value(now, output_field=DateTimeField())),
+        )
         jobs.enqueue_key_mails(ids)
 
 
@@ -139,10 +146,11 @@ def _send_key_mail(mail_id: int) -> None:
 
 def _claim(mail_id: int) -> KeyMail | None:
     """Take the mail for the length of a lease, and note that an attempt begins; ``None`` when it is sent, given up,
-    taken, or its purchase's personal data was erased."""
+    taken, not due yet, or its purchase's personal data was erased."""
     now = timezone.now()
     with transaction.atomic():
-        free = KeyMail.objects.filter(_is_free(now), pk=mail_id, state=MailState.WAITING).exclude(address="")
+        is_due = Q(lease_until=None, retry_at__lte=now) | Q(lease_until__lt=now)
+        free = KeyMail.objects.filter(is_due, pk=mail_id, state=MailState.WAITING).exclude(address="")
         mail = free.select_for_update(no_key=True, skip_locked=True).first()
         if mail is None:
             return None
@@ -157,10 +165,6 @@ def _claim(mail_id: int) -> KeyMail | None:
         mail.attempts, mail.is_unclear, mail.lease_until = mail.attempts + 1, True, now + _LEASE
         mail.save(update_fields=["attempts", "is_unclear", "lease_until"])
     return mail
-
-
-def _is_free(now: datetime) -> Q:
-    return Q(lease_until=None) | Q(lease_until__lt=now)
 
 
 def _deliver(message: EmailMultiAlternatives) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.utils import timezone
 
 from licensing_integration.domain.facts import PurchaseFact
+from licensing_integration.domain.outcomes import EventState
 from licensing_integration.exceptions import MalformedPayload, PayloadError, UnsupportedEvent
 from licensing_integration.models import WebhookEvent
 from licensing_integration.services.connections import adapter_of, store_api
@@ -23,7 +24,8 @@ def translate(event: WebhookEvent) -> tuple[PurchaseFact, ...]:
         # The time before the first request: what was true then or later is in the answers.
         fetched_at = timezone.now().isoformat()
         event.fetched = {**adapter.enrich(_payload(event), api), FETCHED_AT: fetched_at}
-        event.save(update_fields=["fetched"])
+        # Not of an event that was erased meanwhile.
+        WebhookEvent.objects.filter(pk=event.pk, state=EventState.RECEIVED).update(fetched=event.fetched)
     return translate_as_stored(event)
 
 

@@ -10,6 +10,8 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from licensing_integration.domain.outcomes import SyncState
+
 register = template.Library()
 
 _GOOD, _BAD, _WARN, _INFO, _PLAIN = "success", "danger", "warning", "info", ""
@@ -29,6 +31,14 @@ _TONES: Final[Mapping[str, str]] = {
     # bulk replays
     "waiting": _INFO, "running": _INFO, "done": _GOOD,
 }  # fmt: skip
+
+
+# Whether a license is in step with its server, in the words of lists, pages and filters.
+IN_STEP: Final[Mapping[str, str]] = {
+    SyncState.SETTLED: "as wanted",
+    SyncState.PENDING: "being changed",
+    SyncState.ATTENTION: "waits for a person",
+}
 
 
 @register.filter
@@ -53,6 +63,12 @@ def state(value: str, label: str = "") -> SafeString:
     """A state as a coloured label; ``label`` is what it says instead of the state's own name."""
     tone = _TONES.get(value, _PLAIN)
     return tag(label or value.replace("_", " "), tone)
+
+
+@register.simple_tag
+def in_step(sync_state: str) -> SafeString:
+    """Whether a license is in step with its server, as a coloured label."""
+    return state(sync_state, IN_STEP[sync_state])
 
 
 @register.simple_tag

@@ -116,11 +116,11 @@ def test_no_filter_reads_the_whole_audit(query: str, staff: Client, django_asser
 def test_what_the_list_shows_is_exported_and_that_is_kept_too(staff: Client) -> None:
     link = LicenseLinkFactory(key="ABC-123456")
     _record("Before.", days_ago=50)
-    _record("=1+1", link=link, reason="@cmd", action="license.overridden")
+    _record("=1+1", link=link, reason=" \n@cmd", action="license.overridden")
     answer = staff.post(f"{url(LIST, 'export')}?days=7")
     header, *rows = csv.reader(io.StringIO(answer.content.decode("utf-8-sig")))
     assert header == ["at (UTC)", "who", "action", "what", "to what", "why"]
-    assert [row[1:] for row in rows] == [["command line", "license.overridden", "'=1+1", "license …123456", "'@cmd"]]
+    assert [row[1:] for row in rows] == [["command line", "license.overridden", "'=1+1", "license …123456", "' \n@cmd"]]
     kept = AuditEntry.objects.get(action="audit.exported")
     assert (kept.sentence, kept.user) == ("Exported 1 entries of the audit.", staff.user)  # type: ignore[attr-defined]
 

@@ -9,6 +9,7 @@ import pytest
 from django.test import Client
 from pytest_django import Settings
 
+from licensing_integration.admin.mapping_form import conditions
 from licensing_integration.models import AuditEntry, MappingVersion, ProductMapping
 from licensing_integration.sandbox.cryptlex import CryptlexSandbox
 from tests.admin.conftest import url
@@ -57,12 +58,36 @@ def test_editing_keeps_what_changed(staff: Client) -> None:
     assert 'id="version-2"' in page
 
 
+def test_saving_without_a_change_keeps_no_version(staff: Client) -> None:
+    assert "was added." in _add(staff).content.decode()
+    mapping = ProductMapping.objects.get()
+    page = staff.post(url("productmapping", "change", mapping.pk), VALUES, follow=True).content.decode()
+    assert "Nothing was changed." in page
+    assert "successfully" not in page
+    assert mapping.versions.count() == 1
+
+
+def test_what_is_refused_is_said_once(staff: Client) -> None:
+    page = _add(staff, interval="monthly").content.decode()
+    assert "Nothing was saved" in page
+    assert "Please correct" not in page
+
+
+def test_the_guides_fields_are_folded_away_until_they_say_something(staff: Client) -> None:
+    mapping = ProductMappingFactory()
+    address = url("productmapping", "change", mapping.pk)
+    assert "<details><summary>" in staff.get(address).content.decode()
+    ProductMapping.objects.update(grace_hours=48)
+    assert "<details><summary>" not in staff.get(address).content.decode()
+    assert "is_customer_user" in conditions()["is_customer_user"]
+
+
 def test_saving_sets_waiting_purchases_in_motion_and_says_how_many(
     staff: Client, queued: Callable[[], list[Any]]
 ) -> None:
     items = PurchaseItemFactory.create_batch(2, is_waiting=True)
     PurchaseItemFactory(is_waiting=True, product="something-else")
-    assert "2 waiting purchases were set in motion." in _add(staff).content.decode()
+    assert "2 waiting purchases were set in motion: they are being worked on now" in _add(staff).content.decode()
     assert queued() == [("plan_purchases", {"purchase_ids": [item.purchase_id]}) for item in items]
 
 
@@ -130,6 +155,20 @@ def test_check_tells_what_the_license_server_does_not_know(staff: Client, settin
     page = staff.post(url("productmapping", "check", mapping.pk), follow=True).content.decode()
     sandbox.stop()
     assert "does not exist on cryptlex" in page
+    entry = AuditEntry.objects.get()
+    assert (entry.action, entry.mapping, entry.user) == ("mapping.checked", mapping, staff.user)
+    assert entry.sentence == (
+        f"The mapping of {mapping} was checked: License product {mapping.product_id} does not exist on cryptlex."
+    )
+
+
+def test_support_may_check_too_and_every_mapping_that_was_checked_is_in_the_audit(support: Client) -> None:
+    mappings = [ProductMappingFactory(is_license_needed=False) for _ in range(2)]
+    data = {"action": "check_selected", "_selected_action": [mapping.pk for mapping in mappings]}
+    support.post(url("productmapping", "changelist"), data)
+    entries = AuditEntry.objects.filter(action="mapping.checked", user=support.user)
+    assert {entry.mapping for entry in entries} == set(mappings)
+    assert all(entry.sentence.endswith("nothing wrong was found.") for entry in entries)
 
 
 def test_check_tells_when_the_license_server_does_not_answer(staff: Client) -> None:

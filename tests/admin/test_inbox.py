@@ -18,7 +18,7 @@ from licensing_integration.admin import event_effects, mixins, replays
 from licensing_integration.admin.payloads import MOST_CHARACTERS
 from licensing_integration.models import AuditEntry, BulkReplay, WebhookEvent
 from licensing_integration.sandbox.fastspring import Buyer, FastSpringShop
-from licensing_integration.services import pipeline
+from licensing_integration.services import erasure, pipeline
 from licensing_integration.services import replays as service
 from licensing_integration.services.translate import translate_as_stored
 from licensing_integration.stores.fastspring import ADAPTER
@@ -35,14 +35,42 @@ def _page(client: Client, event: WebhookEvent) -> str:
 def test_the_page_says_the_verdict_the_problem_and_what_to_do(support: Client) -> None:
     event = WebhookEventFactory(state="failed", problem="No store named 'eu' is configured.")
     page = _page(support, event)
-    assert "Failed. We could not process it." in page
+    assert page.count("Failed") == 1
+    assert "We could not process it." in page
+    assert page.index("No store named") < page.index("the problem above names")
     assert "No store named &#x27;eu&#x27; is configured." in page
     assert "then replay it" in page
 
 
 @pytest.mark.parametrize("state", ["received", "applied", "ignored", "unsupported", "malformed", "held", "failed"])
 def test_every_verdict_has_words(state: str, support: Client) -> None:
-    assert "What to do next" in _page(support, WebhookEventFactory(state=state))
+    event = WebhookEventFactory(state=state)
+    page = _page(support, event)
+    lead = page.partition('class="li-lead"')[2].partition("</p>")[0]
+    assert lead.count(event.get_state_display()) == 1
+    assert ("What to do next" in page) is (state not in {"applied", "ignored"})
+    assert "next: Nothing" not in page
+
+
+def test_a_failed_event_leads_to_the_purchase_it_speaks_of(support: Client) -> None:
+    order = FastSpringShop().buy(Buyer(email="ava@example.com"), "photon")
+    fields = {"body": json.dumps(order), "event_type": order["type"], "external_id": order["id"]}
+    event = WebhookEventFactory(state="failed", problem="Broken.", **fields)
+    page = _page(support, event)
+    assert page.index("<h3>What it says</h3>") < page.index("<h3>What it changed</h3>")
+    assert "No purchase and no license so far." in page
+    purchase = PurchaseFactory(external_id=order["data"]["id"])
+    page = _page(support, event)
+    assert url("purchase", "change", purchase.pk) in page
+    assert "It changed no license so far." in page
+
+
+def test_the_list_shows_the_ids_of_stores_whole_and_longer_ones_on_hover(support: Client) -> None:
+    WebhookEventFactory(external_id="evt_1Pf0s2LkdIwHu7ixN3d8zAbc")
+    WebhookEventFactory(external_id="x" * 60)
+    page = support.get(url("webhookevent", "changelist")).content.decode()
+    assert ">evt_1Pf0s2LkdIwHu7ixN3d8zAbc</span>" in page
+    assert f'title="{"x" * 60}">{"x" * 31}…</span>' in page
 
 
 def test_an_event_that_was_fetched_says_so(support: Client) -> None:
@@ -113,6 +141,38 @@ def test_the_page_shows_the_headers_that_were_kept(support: Client) -> None:
     page = _page(support, WebhookEventFactory(headers={"user-agent": "FastSpring/1", "content-type": "text/json"}))
     assert '<th scope="row">user-agent</th><td class="li-mono">FastSpring/1</td>' in page
     assert "None were kept" in _page(support, WebhookEventFactory())
+
+
+@pytest.mark.parametrize("place", ["body", "fetched"])
+def test_keys_that_the_store_gave_out_are_not_shown(place: str, support: Client) -> None:
+    given = {"license": "15BABC-15BABC", "display": "License Key", "type": "license"}
+    kept = {"type": "license", "license": ""}, {"type": "file", "license": "MIT"}
+    told = {"data": {"items": [{"fulfillments": {"photon_license_0": [given, *kept], "instructions": "Enjoy."}}]}}
+    event = WebhookEventFactory(**{place: json.dumps(told) if place == "body" else told})
+    page = _page(support, event)
+    assert "15BABC" not in page
+    assert "License Key" in page
+    assert "MIT" in page
+
+
+@pytest.mark.parametrize(
+    "body", ['{"metadata": {"note": "Key a-secret-abc123 of an order."}}', "not JSON: a-secret-abc123"]
+)
+def test_no_key_of_the_purchases_it_touched_is_shown(body: str, support: Client) -> None:
+    link = LicenseLinkFactory(key="a-secret-abc123")
+    LicenseLinkFactory(item=link.item, unit=2, key="a-secret-abc123-and-longer")
+    event = WebhookEventFactory(body=body + " " if body.startswith("{") else f"{body} a-secret-abc123-and-longer")
+    HistoryEntryFactory(purchase=link.purchase, event=event)
+    page = _page(support, event)
+    assert "a-secret" not in page
+    assert "…abc123" in page
+    assert "and-longer" not in page
+
+
+def test_an_event_that_was_erased_says_that_nothing_is_left_to_do(support: Client) -> None:
+    page = _page(support, WebhookEventFactory(state="ignored", body=erasure.ERASED_BODY))
+    assert erasure.WHY_NO_REPLAY in page
+    assert "What to do next" not in page
 
 
 def test_payloads_can_be_copied(support: Client) -> None:
@@ -275,15 +335,15 @@ def test_replaying_many_first_shows_how_many_of_which_verdict(staff: Client, que
 def test_the_preview_of_many_counts_what_would_change(staff: Client) -> None:
     events = WebhookEventFactory.create_batch(3, state="failed")
     preview = _ask(staff, [event.pk for event in events]).context["preview"]
-    assert preview[0] == "Of the events chosen, 3 could not be processed this time either."
-    assert len(preview) == 4
+    assert preview["counts"] == ["Of the events chosen, 3 could not be processed this time either."]
+    assert len(preview["changes"]) == 3
 
 
 def test_a_long_preview_is_cut(staff: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replays, "MOST_SENTENCES", 2)
     events = WebhookEventFactory.create_batch(5, state="failed")
     preview = _ask(staff, [event.pk for event in events]).context["preview"]
-    assert (len(preview), preview[-1]) == (4, "And 3 more changes.")
+    assert (len(preview["changes"]), preview["changes"][-1]) == (3, "And 3 more changes.")
 
 
 def test_without_a_reason_it_asks_again(staff: Client) -> None:

@@ -8,16 +8,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
+from licensing_integration.admin.comparison import compare
 from licensing_integration.admin.history import PER_PAGE
-from licensing_integration.domain.licenses import DesiredLicense
+from licensing_integration.domain.licenses import DesiredLicense, ServerProduct
 from licensing_integration.domain.outcomes import LicenseState
 from licensing_integration.domain.wording import format_moment
 from licensing_integration.models import AuditEntry, HistoryEntry, KeyMail, LicenseLink, MappingVersion
 from licensing_integration.sandbox.cryptlex import CryptlexSandbox
+from licensing_integration.services import choices
 from licensing_integration.services.codec import to_json
 from tests.admin.conftest import ROLES, url
 from tests.factories import (
@@ -99,9 +102,18 @@ def test_many_keys_go_each_to_the_address_of_its_purchase(staff: Client) -> None
         url("licenselink", "changelist"), {"action": "resend", "_selected_action": [link.pk for link in links]}
     )
     assert "3 mails are sent" in asked.content.decode()
+    assert 'name="address"' not in asked.content.decode()
     ids = ",".join(str(link.pk) for link in links)
-    staff.post(url("licenselink", "resend_many"), {**REASON, "ids": ids, "address": ""})
+    staff.post(url("licenselink", "resend_many"), {**REASON, "ids": ids, "address": "stranger@example.com"})
     assert {mail.address for mail in KeyMail.objects.all()} == {link.purchase.customer_email for link in links}
+
+
+@pytest.mark.usefixtures("with_mail")
+def test_pressed_twice_the_key_is_sent_once(support: Client) -> None:
+    address = url("licenselink", "resend", LicenseLinkFactory().pk)
+    support.post(address, {**REASON, "address": ""})
+    assert "on its way already" in support.post(address, {**REASON, "address": ""}).content.decode()
+    assert KeyMail.objects.count() == 1
 
 
 def test_without_a_mail_server_the_page_says_what_to_set(support: Client, client_of: Callable[[str], Client]) -> None:
@@ -328,3 +340,116 @@ def test_a_deleted_license_is_not_called_one_that_is_still_to_come(support: Clie
     page = _page(support, link)
     assert "no license yet" not in page
     assert "The license was deleted on cryptlex." in page
+
+
+# --- following what a worker does ------------------------------------------------------------------------------------
+
+
+def _next_look(client: Client, link: LicenseLink, **query: str) -> int:
+    found: int = client.get(url("licenselink", "change", link.pk), query).context["next_look"]
+    return found
+
+
+def test_the_page_follows_a_pending_license_for_a_minute(support: Client) -> None:
+    link = LicenseLinkFactory(is_new=True)
+    page = _page(support, link)
+    assert f'hx-get="{url("licenselink", "change", link.pk)}?look=1"' in page
+    assert "This page follows by itself" in page
+    assert [_next_look(support, link, look=look) for look in ("1", "29", "30", "x")] == [2, 30, 0, 1]
+    assert _next_look(support, link, before="5") == 0
+    settled = _page(support, LicenseLinkFactory())
+    assert "hx-get=" not in settled.split('id="content-main"')[1]
+
+
+def test_the_page_follows_what_was_just_asked_for_before_a_worker_begins(support: Client) -> None:
+    link = LicenseLinkFactory()
+    HistoryEntryFactory(link=link, kind="license.overridden", at=timezone.now() - timedelta(minutes=2))
+    assert _next_look(support, link) == 0
+    HistoryEntryFactory(link=link, kind="license.overridden", at=timezone.now())
+    assert _next_look(support, link) == 1
+    HistoryEntryFactory(link=link, kind="license.renewed", at=timezone.now())
+    assert _next_look(support, link) == 0
+
+
+def test_a_page_with_a_whole_key_does_not_follow(support: Client) -> None:
+    link = LicenseLinkFactory(sync_state="pending")
+    answer = support.post(url("licenselink", "reveal", link.pk))
+    assert link.key in answer.content.decode()
+    assert answer.context["next_look"] == 0
+
+
+# --- what a reader meets first ---------------------------------------------------------------------------------------
+
+
+def test_a_license_that_was_refused_says_so_first(support: Client) -> None:
+    refused = {"sync_state": "attention", "failure_mode": "permanent", "failure_message": "There is no such plan."}
+    page = _page(support, LicenseLinkFactory(is_new=True, **refused))
+    assert '<p class="li-why">Not issued: There is no such plan.</p>' in page
+    assert page.count("There is no such plan.") == 1
+    assert '<p class="li-why">The order is paid.</p>' in _page(support, LicenseLinkFactory(**refused))
+
+
+def test_an_override_that_outlasts_the_license_is_warned_of(support: Client) -> None:
+    until = timezone.now() + timedelta(days=90)
+    link = LicenseLinkFactory(override_state="active", override_until=until)
+    warning = "The license expires before the override ends"
+    assert warning not in _page(support, link)
+    link.desired |= {"expiry": "paid_through", "expires_at": (until - timedelta(days=9)).isoformat()}
+    link.save()
+    assert warning in _page(support, link)
+
+
+def test_the_zone_of_the_times_is_named_once(support: Client) -> None:
+    link = LicenseLinkFactory()
+    HistoryEntryFactory.create_batch(3, link=link)
+    assert _page(support, link).count("data-zone-name") == 1
+
+
+def test_fields_left_to_the_template_are_folded_and_come_last(support: Client) -> None:
+    link = LicenseLinkFactory()
+    page = _page(support, link)
+    left = [row.is_left for row in compare(link)]
+    assert left == sorted(left)
+    assert f"{sum(left)} fields left to the license template</summary>" in page
+    assert page.index("Licensed to") < page.index("left to the license template") < page.index("Floating seats")
+    assert "from: " in page
+
+
+def test_a_product_is_shown_by_its_name_where_that_is_known(support: Client) -> None:
+    link = LicenseLinkFactory()
+    lists = choices.ServerLists(products=[ServerProduct(id="prod-1", name="Photon")])
+    (before,) = [row.wanted for row in compare(link) if row.label == "License product"]
+    cache.set(choices._server_key(link.server), lists)
+    try:
+        (row,) = [row for row in compare(link) if row.label == "License product"]
+    finally:
+        cache.delete(choices._server_key(link.server))
+    assert (before, row.wanted, row.reported, row.is_different) == (
+        "prod-1",
+        "Photon (prod-1)",
+        "Photon (prod-1)",
+        False,
+    )
+
+
+def test_a_license_without_an_end_says_never_in_the_list_and_on_its_page(staff: Client) -> None:
+    link = LicenseLinkFactory(state="suspended")
+    assert ">never<" in staff.get(url("licenselink", "changelist")).content.decode()
+    assert "<dd>never</dd>" in _page(staff, link)
+
+
+def test_list_page_and_filter_say_in_the_same_words_whether_it_is_in_step(staff: Client) -> None:
+    words = {"settled": "as wanted", "pending": "being changed", "attention": "waits for a person"}
+    links = {state: LicenseLinkFactory(sync_state=state) for state in words}
+    for state, said in words.items():
+        answer = staff.get(url("licenselink", "changelist"), {"sync_state": state})
+        assert list(answer.context["cl"].result_list) == [links[state]]
+        assert f">{said}</span>" in answer.content.decode()
+        assert said.capitalize() in answer.content.decode()
+        assert f">{said}</span>" in _page(staff, links[state])
+
+
+def test_the_purchase_is_named_with_a_capital(support: Client) -> None:
+    link = LicenseLinkFactory()
+    name = str(link.purchase)
+    assert f">{name[0].upper()}{name[1:]}</a>" in _page(support, link)

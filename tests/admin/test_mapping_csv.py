@@ -157,7 +157,7 @@ def test_what_changed_since_the_look_is_looked_at_again(staff: Client) -> None:
     assert mapping.notes == "new"
 
 
-@pytest.mark.parametrize(("content", "fingerprint"), [("not base64!", "x"), ("", "x"), ("YQ==", "")])
+@pytest.mark.parametrize(("content", "fingerprint"), [("not base64!", "x"), ("ä", "x"), ("", "x"), ("YQ==", "")])
 def test_a_confirmation_that_was_tampered_with_is_refused(content: str, fingerprint: str, staff: Client) -> None:
     data = {"content": content, "fingerprint": fingerprint, "reason": "r"}
     page = staff.post(url("productmapping", IMPORT), data).content.decode()

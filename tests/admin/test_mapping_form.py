@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.test import Client
 from pytest_django import Settings
 
+from licensing_integration.admin.mapping_widgets import CustomFields
 from licensing_integration.domain.outcomes import LicenseType
 from licensing_integration.domain.terms import Policies
 from licensing_integration.models import ProductMapping
@@ -143,3 +145,8 @@ def test_a_guide_leaves_alone_what_is_said_and_counts_whole_days_on_a_licensespr
     mapping = ProductMapping.objects.get()
     assert (mapping.extra_days, mapping.overdue_action, mapping.overdue_grace_days) == (0, "suspend", 5)
     assert mapping.refund_action == "ignore"
+
+
+def test_custom_fields_hold_no_nul_character() -> None:
+    with pytest.raises(ValidationError, match="Null characters are not allowed"):
+        CustomFields().clean("Seats = 5\x00")

@@ -9,6 +9,7 @@ import pytest
 from django.test import Client
 
 from licensing_integration.models import AuditEntry, ProductMapping
+from licensing_integration.sandbox.cryptlex import CryptlexSandbox
 from licensing_integration.services import catalog
 from tests.admin.conftest import url
 from tests.factories import ProductMappingFactory, PurchaseItemFactory
@@ -40,7 +41,8 @@ def test_each_version_says_what_it_changed(mapping: ProductMapping, support: Cli
 
 def test_two_versions_are_compared(mapping: ProductMapping, support: Client) -> None:
     page = support.get(url("productmapping", "compare", mapping.pk), {"before": "1", "after": "3"})
-    different = [str(line) for line in page.context["lines"] if line.is_different]
+    different = [str(line) for line in page.context["different"]]
+    assert "fields say the same in both" in text(page)
     assert different == ["Refund action: not said → Revoke", "Notes: not said → Agreed."]
     page = support.get(url("productmapping", "compare", mapping.pk), {"before": "nonsense"})
     assert (page.context["before"].number, page.context["after"].number) == (2, 3)
@@ -85,3 +87,24 @@ def test_a_version_whose_product_has_another_mapping_stays_where_it_is(mapping: 
     page = text(staff.post(url("productmapping", "put_back", mapping.pk, 1), {"reason": "r"}))
     assert "Version 1 cannot be put back" in page
     assert mapping.versions.count() == 4
+
+
+def test_a_version_whose_license_product_is_gone_is_not_put_back(staff: Client, cryptlex: CryptlexSandbox) -> None:
+    mapping = ProductMappingFactory.build(product_id="gone", template_id="")
+    catalog.save_mapping(mapping, user_id=None)
+    mapping.product_id = cryptlex.add_product(name="Photon")["id"]
+    catalog.save_mapping(mapping, user_id=None)
+    address = url("productmapping", "put_back", mapping.pk, 1)
+    assert "License product gone does not exist on cryptlex." in text(staff.get(address))
+    assert "This version cannot be put back" in text(staff.post(address, {"reason": "r"}))
+    assert mapping.versions.count() == 2
+
+
+def test_a_version_that_only_makes_a_dead_product_count_again_is_not_put_back(
+    staff: Client, cryptlex: CryptlexSandbox
+) -> None:
+    mapping = ProductMappingFactory.build(product_id="gone", template_id="")
+    catalog.save_mapping(mapping, user_id=None)
+    catalog.deactivate(mapping, user_id=None, reason="r")
+    staff.post(url("productmapping", "put_back", mapping.pk, 1), {"reason": "r"})
+    assert mapping.versions.count() == 2

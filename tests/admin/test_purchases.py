@@ -115,6 +115,17 @@ def test_all_keys_of_a_purchase_are_sent_again_in_one_mail(support: Client, sett
     assert KeyMail.objects.get().link_ids == [link.pk, second.pk]
 
 
+def test_keys_of_many_purchases_go_each_to_its_own_address(staff: Client, settings: Settings) -> None:
+    settings.CAN_SEND_MAIL = True
+    purchases = [LicenseLinkFactory().purchase for _ in range(2)]
+    ids = ",".join(str(purchase.pk) for purchase in purchases)
+    sent = {"reason": "Lost them.", "ids": ids, "address": "stranger@example.com"}
+    staff.post(url("purchase", "resend_many"), sent)
+    assert {(mail.purchase, mail.address) for mail in KeyMail.objects.all()} == {
+        (purchase, purchase.customer_email) for purchase in purchases
+    }
+
+
 def test_without_a_mail_server_the_page_says_what_to_set(support: Client) -> None:
     link = LicenseLinkFactory()
     page = support.get(url("purchase", "change", link.purchase_id)).content.decode()
@@ -162,3 +173,22 @@ def test_an_erased_event_cannot_be_replayed_and_says_why(support: Client) -> Non
 def test_planning_again_says_first_what_it_would_change(support: Client) -> None:
     page = support.get(url("purchase", "plan", LicenseLinkFactory().purchase_id)).content.decode()
     assert "What it will change" in page
+
+
+def test_the_page_follows_its_licenses_and_a_plan_that_was_just_asked_for(support: Client) -> None:
+    link = LicenseLinkFactory()
+    address = url("purchase", "change", link.purchase_id)
+    assert support.get(address).context["next_look"] == 0
+    answer = support.post(url("purchase", "plan", link.purchase_id), {"reason": "Mended."}, follow=True)
+    assert answer.context["next_look"] == 1
+    assert f'hx-get="{address}?look=1"' in answer.content.decode()
+    HistoryEntry.objects.all().delete()
+    LicenseLinkFactory(item=link.item, unit=2, sync_state="pending")
+    assert "being changed" in support.get(address).content.decode()
+    assert support.get(address).context["next_look"] == 1
+
+
+def test_a_purchase_is_named_with_a_capital_everywhere(staff: Client) -> None:
+    purchase = PurchaseFactory(external_id="aCmE-1", reference="")
+    for address in (url("purchase", "changelist"), url("purchase", "plan", purchase.pk)):
+        assert f"{purchase.kind.capitalize()} aCmE-1" in staff.get(address).content.decode()

@@ -63,11 +63,11 @@ def test_the_list_is_cheap(support: Client, django_assert_max_num_queries: Calla
         assert support.get(url(MODEL, "changelist")).status_code == 200
 
 
-def test_what_was_refused_in_the_last_24_hours_needs_attention(support: Client) -> None:
+def test_what_was_refused_in_the_last_24_hours_needs_attention(client_of: Callable[[str], Client]) -> None:
     RejectedDeliveryFactory(store="eu", reason="wrong_signature", count=7)
     RejectedDeliveryFactory(store="us", reason="old_signature", count=101)
     RejectedDeliveryFactory(store="old", reason="no_signature", last_at=timezone.now() - timedelta(hours=25))
-    ((topic, lines),) = support.get("/admin/").context["topics"]
+    ((topic, lines),) = client_of("Owner").get("/admin/").context["topics"]
     assert topic is Topic.FAILED
     assert [(line.number, line.label) for line in lines] == [
         ("7", "Deliveries of eu refused in the last 24 hours: signed with another secret, or changed on the way"),

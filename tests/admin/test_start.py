@@ -13,6 +13,7 @@ from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
+from django.utils.html import escape
 from pytest_django import Settings
 
 from licensing_integration import jobs
@@ -92,7 +93,8 @@ def test_every_number_of_rows_is_a_link_to_as_many_rows(everything: None, staff:
     assert len(counted) == 8
     for line in counted:
         assert len(_follow(staff, line.url)) == int(line.number), line
-        assert f'<a class="li-number" href="{line.url}"'.replace("&", "&amp;") in staff.get(START).content.decode()
+        link = f'<a class="li-counted" href="{escape(line.url)}"><span class="li-number">{line.number}</span> '
+        assert f'{link}<strong class="li-what">{escape(line.label)}</strong></a>' in staff.get(START).content.decode()
 
 
 def test_a_product_without_a_mapping_can_be_mapped_from_here(everything: None, staff: Client, support: Client) -> None:
@@ -102,8 +104,21 @@ def test_a_product_without_a_mapping_can_be_mapped_from_here(everything: None, s
     assert (label, urlsplit(address).path) == ("Add mapping", url("productmapping", "add"))
     form = staff.get(address).context["adminform"].form
     assert (form["store"].value(), form["store_product"].value()) == ("fastspring", "forgotten & new")
+    assert "Ask somebody" not in line.advice
     (line,) = (line for line in _lines(support) if line.topic is Topic.WAITING)
     assert line.action is None
+    assert line.advice.endswith("Ask somebody of your staff to map it.")
+
+
+def test_what_only_the_configuration_mends_is_told_to_those_who_have_it(
+    support: Client, client_of: Callable[[str], Client]
+) -> None:
+    RejectedDeliveryFactory()
+    (line,) = _lines(client_of("Owner"))
+    assert "FASTSPRING_WEBHOOK_SECRET" in line.advice
+    (line,) = _lines(support)
+    assert line.advice.startswith("Tell whoever runs this service")
+    assert "SECRET" not in line.advice
 
 
 def test_a_silent_store_links_to_its_events_and_owners_to_the_connections(
@@ -187,9 +202,12 @@ def test_owners_are_sent_to_the_connections_for_the_events_to_tick(client_of: Ca
     assert 'tick the events that <a href="/admin/connections/">Connections</a> lists' in page
 
 
-def test_without_any_store_the_first_step_is_the_setting(staff: Client, settings: Settings) -> None:
+def test_without_any_store_the_first_step_is_the_setting(
+    staff: Client, client_of: Callable[[str], Client], settings: Settings
+) -> None:
     settings.STORES = []
-    assert "No store has a webhook secret yet." in staff.get(START).content.decode()
+    assert "No store has a webhook secret yet. Name your stores" in client_of("Owner").get(START).content.decode()
+    assert "No store has a webhook secret yet. Tell whoever runs" in staff.get(START).content.decode()
 
 
 def test_a_step_that_is_done_is_not_shown(staff: Client, support: Client) -> None:
@@ -272,6 +290,12 @@ def test_a_chart_is_what_the_themes_script_reads(busy: None, support: Client) ->
     assert [one["label"] for one in data["datasets"]] == ["Applied", "Failed"]
     assert data["datasets"][0]["backgroundColor"] == "var(--li-chart-good)"
     assert json.loads(chart.options)["scales"]["x"]["stacked"]
+
+
+@pytest.mark.parametrize(("slowest", "scale"), [(0.9, "linear"), (90.0, "logarithmic")])
+def test_times_grow_tenfold_only_where_they_span_as_much(slowest: float, scale: str) -> None:
+    chart = time_chart([(datetime.now(UTC).date(), Figures(seconds_p50=0.1, seconds_p95=slowest))])
+    assert json.loads(chart.options)["scales"]["y"]["type"] == scale
 
 
 def test_charts_without_numbers_say_so(support: Client) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -98,6 +98,55 @@ def test_the_lists_say_who_has_which_role(owner: Client) -> None:
     assert "nobody gives more than they have" in page
     assert "Staff" in page
     assert "delete_selected" not in page
+
+
+def test_a_new_user_may_sign_in_and_gets_a_role_at_once(owner: Client) -> None:
+    beyond = Group.objects.create(name="Beyond")
+    beyond.permissions.add(Permission.objects.get(codename="delete_productmapping"))
+    add, support = reverse("admin:auth_user_add"), Group.objects.get(name="Support")
+    form = owner.get(add).context["adminform"].form
+    assert form["is_staff"].value() is True
+    assert [role.name for role in form.fields["groups"].queryset] == ["Owner", "Staff", "Support"]
+    values = {"username": "nora", "password1": "x7!kkQpz2", "password2": "x7!kkQpz2", "usable_password": "true"}
+    assert owner.post(add, {**values, "is_staff": "on", "groups": [beyond.pk]}).status_code == 200
+    assert owner.post(add, {**values, "is_staff": "on", "groups": [support.pk]}).status_code == 302
+    assert Client().login(username="nora", password="x7!kkQpz2")
+    assert _told() == [("user.added", "owner", "The user nora was added. Roles: Support.")]
+
+
+def test_sign_ins_are_told_in_the_readers_zone(owner: Client) -> None:
+    at = datetime(2026, 5, 1, 12, 30, tzinfo=UTC)
+    nora = UserFactory(username="nora", last_login=at, date_joined=at)
+    for address, number in ((reverse(LIST), 1), (_page(nora), 2)):
+        assert owner.get(address).content.decode().count('<time datetime="2026-05-01T12:30:00Z"') == number
+
+
+def test_somebody_who_never_signed_in_has_an_empty_date(owner: Client) -> None:
+    nora = UserFactory(username="nora", last_login=None)
+    assert "never" in owner.get(reverse(LIST)).content.decode()
+    assert owner.get(_page(nora)).status_code == 200
+
+
+def test_before_a_user_is_deleted_it_says_what_happens_and_what_to_do_instead(owner: Client) -> None:
+    nora = UserFactory(username="nora", role="Support")
+    page = owner.get(reverse("admin:auth_user_delete", args=[nora.pk])).content.decode()
+    assert "Delete the user nora?" in page
+    assert f'href="{_page(nora)}"' in page
+    assert "object (" not in page
+
+
+def test_a_role_says_in_words_what_it_allows(owner: Client, client_of: Callable[[str], Client]) -> None:
+    address = reverse("admin:auth_group_change", args=[Group.objects.get(name="Support").pk])
+    page = owner.get(address).content.decode()
+    assert "<li>View purchase</li>" in page
+    edited = client_of("superuser").get(address).content.decode()
+    assert "Plan a purchase again" in edited
+    for text in (page, edited):
+        assert "Licensing |" not in text
+        assert "Authentication and Authorization" not in text
+    listed = owner.get(reverse("admin:auth_group_changelist")).content.decode()
+    for text in ("Groups", "Authentication and Authorization"):
+        assert text not in listed
 
 
 def test_signing_in_and_out_is_kept(db: None) -> None:

@@ -58,7 +58,7 @@ OWN: dict[str, set[str]] = {
     "sandbox": {"domain"},
     "api": {"services", "models", "conf", "exceptions", "domain"},
     "admin_site": set(),
-    "templatetags": set(),
+    "templatetags": {"domain"},
     "admin": {"admin_site", "templatetags", "services", "models", "conf", "exceptions", "domain"},
     # The demonstration is the one that puts a sandbox beside the product.
     "management": {"services", "models", "conf", "exceptions", "domain", "sandbox", "stores", "license_servers"},

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
+from licensing_integration.sandbox.mail import MailSink
 from tests.browser.console import Console, Doorkeeper, Visit
-from tests.mail_sink import MailSink
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 # Without these it asks its maker's hosts for this and that at every start.

@@ -15,8 +15,8 @@ from playwright.sync_api import Request as BrowserRequest
 
 from licensing_integration.sandbox import fastspring, stripe
 from licensing_integration.sandbox.fastspring import Event
+from licensing_integration.sandbox.mail import MailSink
 from tests.faults.stack import SECRET, Stack
-from tests.mail_sink import MailSink
 
 STRIPE_SECRET = "whsec_long_enough_for_tests"
 PASSWORD = "a-password-for-tests"

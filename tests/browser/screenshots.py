@@ -10,10 +10,10 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from licensing_integration.sandbox.fastspring import Buyer
+from licensing_integration.sandbox.mail import MailSink
 from tests.browser.acme import EDITOR, LATE_PAYER, RENDERER, RETURNER, STRIPE_TEAM, TEAM, Acme
 from tests.browser.conftest import ARGUMENTS, CHROMIUM
 from tests.browser.console import DESK, PASSWORD, PHONE, Console
-from tests.mail_sink import MailSink
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "images"
 APP = "/admin/licensing_integration"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page, expect
 
 from licensing_integration.sandbox.fastspring import Buyer, FastSpringShop
-from tests.browser.console import DESK, PHONE, Console, Doorkeeper
+from tests.browser.console import DESK, PASSWORD, PHONE, Console, Doorkeeper, Visit
 
 APP = "/admin/licensing_integration"
 SCREENS = {
@@ -33,8 +34,10 @@ SCREENS = {
     "audit": f"{APP}/auditentry/",
     "users": "/admin/auth/user/",
     "roles": "/admin/auth/group/",
+    "no such page": "/admin/nothing-here/",
 }
 _SERIOUS = {"serious", "critical"}
+_LANDMARK = "landmark-one-main"
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +68,130 @@ def test_a_screen_fits_and_keeps_nobody_out(
 ) -> None:
     with doorkeeper.visit("Owner", size=size, theme=theme) as visit:
         page = visit.go(SCREENS[screen].format(**ids))
-        assert not page.title().startswith("Server Error")
-        assert _width_beyond(page) <= 0
-        assert _obstacles(page) == []
+        if screen == "no such page":
+            visit.complaints.clear()  # the browser tells of the 404
+        _assert_fits(page)
+
+
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+def test_the_mapping_fits_when_its_lists_are_filled(
+    doorkeeper: Doorkeeper, ids: dict[str, int], size: dict[str, int], theme: str
+) -> None:
+    """Once the lists of the license server are there, what is chosen is shown by its name, however long."""
+    with doorkeeper.visit("Owner", size=size, theme=theme) as visit:
+        page = visit.go(SCREENS["mapping"].format(**ids))
+        page.evaluate(
+            """document.querySelectorAll("select[data-picker]").forEach((list) => {
+                list.options[list.selectedIndex].text = "A name as long as some people give their products ".repeat(3);
+                django.jQuery(list).trigger("change.select2");
+            })"""
+        )
+        _assert_fits(page)
+
+
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+def test_a_page_beyond_the_role_says_who_may(doorkeeper: Doorkeeper, size: dict[str, int], theme: str) -> None:
+    with doorkeeper.visit("Support", size=size, theme=theme) as visit:
+        page = visit.go("/admin/connections/")
+        visit.complaints.clear()  # the browser tells of the 403
+        expect(page.get_by_role("heading")).to_have_text("Your role does not allow this")
+        expect(page.get_by_text("Owner also sees connections")).to_be_visible()
+        _assert_fits(page)
+        page.get_by_role("link", name="Go to Start").click()
+        expect(page).to_have_title(re.compile("^Start"))
+
+
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+def test_the_keyboard_is_enough_to_sign_in_and_out(
+    browser: Browser, console: Console, size: dict[str, int], theme: str
+) -> None:
+    context = browser.new_context(viewport=size, color_scheme=theme)
+    page = context.new_page()
+    page.goto(f"{console.base_url}/admin/login/")
+    _assert_fits(page)
+    page.get_by_label("Username").fill("support")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/admin/")
+    if size is PHONE:
+        _press_with_tab(page, "Show or hide the menu")
+        page.evaluate("document.activeElement.blur()")
+    _press_with_tab(page, "Your account: support")
+    _assert_fits(page)
+    _press_with_tab(page, "Log out")
+    expect(page.get_by_role("heading")).to_have_text("You are signed out.")
+    _assert_fits(page)
+    _press_with_tab(page, "Sign in again")
+    page.wait_for_url("**/admin/login/**")
+    context.close()
+
+
+def test_the_first_stop_of_the_tab_key_leads_past_the_menu(support: Visit) -> None:
+    page = support.go(f"{APP}/licenselink/")
+    page.keyboard.press("Tab")
+    expect(page.locator(":focus")).to_have_text("Skip to content")
+    page.keyboard.press("Enter")
+    expect(page.locator("#content")).to_be_focused()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.closest('#content') !== null")
+
+
+def test_the_theme_is_switched_with_the_keyboard(support: Visit) -> None:
+    page = support.go("/admin/")
+    _press_with_tab(page, "Your account: support")
+    _press_with_tab(page, "Dark")
+    expect(page.locator("html")).to_have_class(re.compile("dark"))
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="Your account")).to_be_focused()
+    expect(page.get_by_role("button", name="Your account")).to_have_attribute("aria-expanded", "false")
+    expect(page.get_by_role("button", name="Log out")).to_be_hidden()
+
+
+def test_a_phone_shows_no_empty_cells(doorkeeper: Doorkeeper, ids: dict[str, int]) -> None:
+    with doorkeeper.visit("Support", size=PHONE) as visit:
+        page = visit.go(SCREENS["licenses"])
+        assert page.locator(".data-row > :empty").count() > 0
+        assert page.locator(".data-row > :empty:visible").count() == 0
+        assert page.locator(".data-row").first.bounding_box()["height"] < 250  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("values", "labels"),
+    [
+        ([0.25, 4], ["0.2", "0.5", "1", "2"]),
+        ([0.3, 40_000], ["1", "10", "100", "1,000", "10,000"]),
+    ],
+)
+def test_tenfold_scales_are_labelled_at_round_numbers(support: Visit, values: list[float], labels: list[str]) -> None:
+    shown = support.go("/admin/").evaluate(
+        """(values) => new Chart(document.createElement("canvas"), {
+            type: "line",
+            data: { labels: values, datasets: [{ data: values }] },
+            options: { animation: false, responsive: false, scales: { y: { type: "logarithmic" } } },
+        }).scales.y.ticks.map((tick) => tick.label)""",
+        values,
+    )
+    assert [label for label in shown if label in labels] == labels
+    assert all(label.strip("0.,")[:1] in "125" for label in shown)
+
+
+def _press_with_tab(page: Page, name: str) -> None:
+    """Go on with the Tab key to the thing of that name, and press Enter."""
+    wanted = page.locator(":focus").and_(
+        page.get_by_role("button", name=name, exact=True).or_(page.get_by_role("link", name=name, exact=True))
+    )
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if wanted.count():
+            page.keyboard.press("Enter")
+            return
+    pytest.fail(f"The Tab key does not reach {name!r}.")
+
+
+def _assert_fits(page: Page) -> None:
+    assert not page.title().startswith("Server Error")
+    assert _width_beyond(page) <= 0
+    assert _obstacles(page) == []
 
 
 def _width_beyond(page: Page) -> int:
@@ -75,11 +199,11 @@ def _width_beyond(page: Page) -> int:
 
 
 def _obstacles(page: Page) -> list[str]:
-    """What axe-core calls serious or worse, and where."""
+    """What axe-core calls serious or worse, and where; and a page without a main part."""
     found: list[Any] = Axe().run(page).response["violations"]
     return [
         f"{violation['id']}: {node['target']} {node['html'][:150]}"
         for violation in found
-        if violation["impact"] in _SERIOUS
+        if violation["impact"] in _SERIOUS or violation["id"] == _LANDMARK
         for node in violation["nodes"]
     ]

@@ -122,6 +122,32 @@ def test_the_demo_tells_a_true_story_and_leaves_nothing_behind(demo: Demo, serve
     _assert_nothing_is_left(demo)
 
 
+def test_a_role_can_be_tried_and_the_mails_it_sends_are_shown(demo: Demo) -> None:
+    demo.wait_for("Running until Ctrl-C.")
+    assert "Role Support: updated" in demo.output
+    found = re.search(r"Admin:  (\S+)   user admin, password (\S+)\n        (.*): users in the roles", demo.output)
+    assert found
+    address, password, names = found.groups()
+    assert names == "support, staff, owner"
+    (key,) = re.findall(r"key      (\S+) ", demo.output)
+    with requests.Session() as person:
+        _post(person, f"{address}login/", username="support", password=password)
+        page = person.get(f"{address}licensing_integration/licenselink/1/", timeout=30)
+        assert page.status_code == 200
+        _post(person, f"{address}licensing_integration/licenselink/1/resend/", reason="Lost it.", ids="1")
+    demo.wait_for("\nMail to ")
+    to, _, mail = demo.output.partition("\nMail to ")[2].partition(": ")
+    assert "@" in to
+    assert mail.startswith("Your license key for ")
+    assert key in mail
+
+
+def _post(person: requests.Session, address: str, **values: str) -> None:
+    person.get(address, timeout=30)
+    values["csrfmiddlewaretoken"] = person.cookies["csrftoken"]
+    assert person.post(address, values, headers={"Referer": address}, timeout=30).status_code == 200
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_demo_runs_until_it_is_told_to_stop(demo: Demo, number: signal.Signals) -> None:
     demo.wait_for("Running until Ctrl-C.")

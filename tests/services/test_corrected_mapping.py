@@ -19,7 +19,7 @@ from licensing_integration.sandbox.cryptlex import CryptlexSandbox
 from licensing_integration.sandbox.licensespring import LicenseSpringSandbox
 from licensing_integration.services import catalog, interventions, leases
 from licensing_integration.services.apply import _record_failure
-from licensing_integration.services.catalog import check_mapping, save_mapping
+from licensing_integration.services.catalog import check_mappings, save_mapping
 from licensing_integration.services.plan import plan_purchase
 from licensing_integration.services.sweep import sweep
 from tests.admin.statistics import forget_statistics
@@ -379,12 +379,12 @@ def test_a_template_that_does_not_exist_is_told_also_where_there_are_none(settin
     with CryptlexSandbox(access_token="sandbox-token", products=(), templates=()) as box:
         box.add_product(id="prod-1", name="Studio")
         settings.LICENSE_SERVERS = [{**settings.LICENSE_SERVERS[0], "base_url": box.base_url}]
-        assert check_mapping(map_product("studio")) == ["License template tmpl-1 does not exist on cryptlex."]
+        assert check_mappings([map_product("studio")])[0] == ["License template tmpl-1 does not exist on cryptlex."]
 
 
 def test_a_license_policy_is_not_checked_where_policies_cannot_be_listed(strict, spring, db):
     mapping = map_product("studio", server="spring", product_id="studio", template_id="some-policy")
-    assert check_mapping(mapping) == []
+    assert check_mappings([mapping])[0] == []
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.apps import apps
-from django.db import connection
+from django.db import connection, transaction
 
 from licensing_integration.domain.outcomes import EventState, MailState, SyncState
+from licensing_integration.exceptions import TransientRemoteError
 from licensing_integration.models import (
     AuditEntry,
+    BulkReplay,
     HistoryEntry,
     KeyMail,
     LicenseLink,
@@ -19,8 +23,17 @@ from licensing_integration.models import (
     StoreCustomer,
     WebhookEvent,
 )
-from licensing_integration.services import erasure, interventions, leases, pipeline, resend
-from tests.factories import LicensingUserFactory, PurchaseAliasFactory, PurchaseFactory
+from licensing_integration.services import erasure, interventions, leases, pipeline, replays, resend
+from licensing_integration.services.plan import plan_event
+from licensing_integration.services.translate import translate_as_stored
+from tests.factories import (
+    HistoryEntryFactory,
+    LicenseLinkFactory,
+    LicensingUserFactory,
+    PurchaseAliasFactory,
+    PurchaseFactory,
+    WebhookEventFactory,
+)
 from tests.services.conftest import ATTRIBUTES, AVA, only_link
 
 
@@ -113,3 +126,122 @@ def test_the_license_servers_user_is_forgotten_unless_another_purchase_has_the_a
         other.refresh_from_db()
         assert (other.customer_email, other.customer_name) == ("ava@example.com", "Ava Lindqvist")
     assert not StoreCustomer.objects.exists()
+
+
+def test_an_event_that_a_worker_has_read_or_that_waits_brings_nothing_back(sold: Purchase) -> None:
+    event = WebhookEvent.objects.latest("id")
+    assert interventions.replay_events([event.pk], user_id=None, reason="To be sure.") == 1
+    event.refresh_from_db()
+    facts = translate_as_stored(event)
+    erasure.erase_purchase(sold.pk, user_id=None, reason="Asked for.")
+    assert plan_event(event, facts) == []
+    pipeline.process_events([event.pk])
+    pipeline._fail(event, TransientRemoteError(f"Nobody knows {AVA.email}."))
+    event.refresh_from_db()
+    assert (event.state, event.problem) == (EventState.APPLIED, "")
+    assert _where(AVA.email) == set()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_erasing_waits_for_planning_and_planning_for_erasing_but_never_both() -> None:
+    purchase = PurchaseFactory()
+    event = HistoryEntryFactory(purchase=purchase, event=WebhookEventFactory(state=EventState.RECEIVED)).event
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():  # as planning does: the event, then its purchase
+            WebhookEvent.objects.filter(pk=event.pk).update(state=EventState.APPLIED)
+            erasing = pool.submit(_erase_in_a_thread, purchase.pk)
+            _wait_until_somebody_waits()
+            Purchase.objects.select_for_update(nowait=True).get(pk=purchase.pk)
+        erasing.result(timeout=20)
+    assert erasure.is_erased(WebhookEvent.objects.get())
+
+
+def _erase_in_a_thread(purchase_id: int) -> None:
+    try:
+        erasure.erase_purchase(purchase_id, user_id=None, reason="Asked for.")
+    finally:
+        connection.close()
+
+
+def _wait_until_somebody_waits() -> None:
+    """Whoever waits for a transaction to end waits for no database, but has other locks in ours."""
+    with connection.cursor() as cursor:
+        for _ in range(20_000):
+            cursor.execute(
+                "SELECT 1 FROM pg_locks WHERE NOT granted AND pid IN (SELECT pid FROM pg_locks WHERE database = "
+                "(SELECT oid FROM pg_database WHERE datname = current_database())) LIMIT 1"
+            )
+            if cursor.fetchone():
+                return
+    raise AssertionError("Nobody waits for a lock.")
+
+
+def test_an_event_that_arrives_meanwhile_is_not_overlooked(sold: Purchase, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(erasure, "_events_told_of", _all_but_the_first_time(erasure._events_told_of))
+    with pytest.raises(ValueError, match="try again"):
+        erasure.erase_purchase(sold.pk, user_id=None, reason="Asked for.")
+
+
+def _all_but_the_first_time(events_told_of: Any) -> Any:
+    """What would be read, but nothing at first."""
+    answers = iter([lambda purchase: HistoryEntry.objects.none().values_list("event_id", flat=True)])
+    return lambda purchase: next(answers, events_told_of)(purchase)
+
+
+@pytest.mark.parametrize("state", ["failed", "malformed", "unsupported", "held", "ignored"])
+def test_events_that_never_became_part_of_the_story_are_emptied_by_their_address(state: str, sold: Purchase) -> None:
+    body = f'{{"email": "{AVA.email.upper()}"}}'
+    left = WebhookEventFactory(body=body, state=state, problem=f"{AVA.email} is unknown.")
+    of_others = [
+        WebhookEventFactory(body=body, state=state, store="other"),
+        WebhookEventFactory(body=body, state=state, received_at=sold.first_seen_at - timedelta(days=1)),
+        WebhookEventFactory(body="{}", state=state),
+        WebhookEventFactory(body=body, state="applied"),
+    ]
+    erasure.erase_purchase(sold.pk, user_id=None, reason="Asked for.")
+    left.refresh_from_db()
+    assert (erasure.is_erased(left), left.problem, left.state) == (True, "", EventState.IGNORED)
+    assert not any(erasure.is_erased(WebhookEvent.objects.get(pk=event.pk)) for event in of_others)
+
+
+def test_no_reason_sentence_or_question_names_the_customer_any_more(sold: Purchase) -> None:
+    event, words = WebhookEvent.objects.latest("id"), f"Mrs Lindqvist <{AVA.email}> asked; LINDQVIST it is."
+    assert sold.customer_name.endswith("Lindqvist")
+    replays.start([event.pk], user_id=None, reason=words)
+    replays.start([event.pk + 1], user_id=None, reason="Of somebody else: lindqvist.")
+    interventions.replay_events([event.pk], user_id=None, reason=words)
+    interventions.resync_link(only_link().pk, user_id=None, reason=words)
+    LicenseLink.objects.update(reason=words, question=words, failure_message=words, override_reason=words)
+    Purchase.objects.update(attention=words)
+    WebhookEvent.objects.update(problem=words)
+    erasure.erase_purchase(sold.pk, user_id=None, reason=words)
+    assert _where(AVA.email) == set()
+    assert _where("lindqvist") == {"AuditEntry", "BulkReplay"}
+    assert list(BulkReplay.objects.filter(reason__icontains="lindqvist")) == [BulkReplay.objects.latest("id")]
+    assert AuditEntry.objects.get(reason__icontains="lindqvist").action == "event.replay_many"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "name", ["Straße GmbH", "STRASSE GMBH", "Ünal Öztürk", "O'Brien \\ Co", "(Smith)", "Ömer İstanbul"]
+)
+def test_names_are_found_however_they_are_written(name: str) -> None:
+    purchase = PurchaseFactory(customer_name=name)
+    spellings = {name, name.lower(), name.upper(), name.casefold(), name.replace("SS", "ß")}
+    for spelling in spellings:
+        HistoryEntryFactory(purchase=purchase, sentence=f"Sold to {spelling}!")
+    erasure.erase_purchase(purchase.pk, user_id=None, reason="Asked for.")
+    told = HistoryEntry.objects.exclude(kind="purchase.erased").values_list("sentence", flat=True)
+    assert set(told) == {"Sold to [erased]!"}
+
+
+@pytest.mark.django_db
+def test_a_name_alone_is_no_part_of_another_word_and_never_changes_a_license() -> None:
+    purchase = PurchaseFactory(customer_name="Art Bo")
+    link = LicenseLinkFactory(item__purchase=purchase, desired={"state": "active", "product_id": "art"})
+    HistoryEntryFactory(purchase=purchase, sentence="Art Bo started. Art called about Bo's part.")
+    erasure.erase_purchase(purchase.pk, user_id=None, reason="Asked for.")
+    sentence = HistoryEntry.objects.earliest("id").sentence
+    assert sentence == "[erased] started. [erased] called about Bo's part."
+    link.refresh_from_db()
+    assert link.desired["product_id"] == "art"

@@ -117,3 +117,33 @@ def test_of_two_reasons_that_begin_alike_the_longer_counts() -> None:
     left = explain.cause_of("The subscription has ended; the policy says to let the license run out.")
     assert "works until" in left.why
     assert explain.cause_of("Something nobody foresaw.") == explain.Cause()
+
+
+_ACTIVE_UNTIL_MAY = {"state": "active", "expiry": "paid_through", "expires_at": "2031-05-01T00:00:00+00:00"}
+
+
+@pytest.mark.parametrize(
+    ("desired", "expires_at", "ends"),
+    [
+        (_ACTIVE_UNTIL_MAY, None, datetime(2031, 5, 1, tzinfo=UTC)),
+        ({"state": "active", "expiry": "template"}, datetime(2031, 4, 1, tzinfo=UTC), datetime(2031, 4, 1, tzinfo=UTC)),
+        ({"state": "active", "expiry": "template"}, datetime(2041, 4, 1, tzinfo=UTC), None),
+        ({"state": "active", "expiry": "perpetual"}, datetime(2031, 4, 1, tzinfo=UTC), None),
+        ({**_ACTIVE_UNTIL_MAY, "state": "suspended"}, None, None),
+    ],
+)
+def test_a_license_that_ends_before_its_override_does_not_hold_so_long(
+    desired: dict[str, str], expires_at: datetime | None, ends: datetime | None
+) -> None:
+    until = datetime(2040, 1, 1, tzinfo=UTC)
+    link = LicenseLinkFactory(desired=desired, expires_at=expires_at, override_until=until, override_state="active")
+    assert explain.end_before(link, until) == ends
+    if desired["state"] == "active":
+        assert ("This holds until 1 January 2040." in explain.explain(link)) is (ends is None)
+
+
+def test_why_it_should_be_is_no_reason_for_a_license_that_could_not_be_made() -> None:
+    link = LicenseLinkFactory(is_new=True, sync_state="attention", failure_mode="permanent")
+    told = explain.explain(link)
+    assert "The reason" not in told
+    assert "We are looking into it" in told

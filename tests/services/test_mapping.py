@@ -8,7 +8,7 @@ from licensing_integration.domain.outcomes import EventState, FailureMode, Purch
 from licensing_integration.models import PurchaseItem, WebhookEvent
 from licensing_integration.sandbox.fastspring import Buyer
 from licensing_integration.services import interventions
-from licensing_integration.services.catalog import check_mapping, save_mapping
+from licensing_integration.services.catalog import check_mappings, save_mapping
 from tests.services.conftest import ATTRIBUTES, AVA, only_link, only_purchase
 from tests.services.scenario import (
     kinds,
@@ -128,15 +128,15 @@ def test_every_save_of_a_mapping_keeps_a_version(db, django_user_model):
 def test_a_mapping_is_checked_against_the_license_server(cryptlex, db):
     product = cryptlex.add_product(name="Real")
     good = map_product("studio", product_id=product["id"], template_id="")
-    assert check_mapping(good) == []
+    assert check_mappings([good])[0] == []
     good.product_id, good.template_id, good.interval = "nothing", "nothing", ""
-    assert len(check_mapping(good)) == 2
+    assert len(check_mappings([good])[0]) == 2
     good.interval = "month"
-    assert "ISO 8601" in check_mapping(good)[0]
+    assert "ISO 8601" in check_mappings([good])[0][0]
     good.server = "nowhere"
-    assert "nowhere" in check_mapping(good)[0]
+    assert "nowhere" in check_mappings([good])[0][0]
     good.is_license_needed = False
-    assert check_mapping(good) == []
+    assert check_mappings([good])[0] == []
 
 
 def test_a_subscription_that_moved_to_an_unmapped_product_waits_until_that_is_mapped(shop, deliver, work, cryptlex):

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
 
 import pytest
 
-from licensing_integration.models import AuditEntry, ProductMapping
+from licensing_integration.models import AuditEntry, MappingVersion, ProductMapping
 from licensing_integration.services import mapping_csv
-from tests.factories import ProductMappingFactory
+from tests.factories import ProductMappingFactory, PurchaseItemFactory
+
+# A spreadsheet looks for the sign of a formula behind white space and control characters.
+_HIDDEN = (" =1", "\n=1", "\x0b=1", "\x0c+1", "\x1f-1", "\xa0@SUM(A1)", " \t =1", "＝1")
 
 COLUMNS = ("store", "store_product", "is_active", "is_maintained", "notes", "custom_fields", "extra_days")
 
@@ -27,11 +33,13 @@ def test_what_is_written_is_read_back() -> None:
     assert read(text)[0]["custom_fields"] == "Seats = 5\nColor = a=b"
 
 
-@pytest.mark.parametrize("notes", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "'quoted'", "'=1", "''", "plain"])
+@pytest.mark.parametrize(
+    "notes", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "'quoted'", "'=1", "''", "plain", "- a note", *_HIDDEN]
+)
 def test_no_cell_is_a_formula_and_every_cell_comes_back(notes: str) -> None:
     text = mapping_csv.write([ProductMappingFactory.build(notes=notes)], columns=COLUMNS)
     cell = next(csv.DictReader(io.StringIO(text, newline="")))["notes"]
-    assert not cell.startswith(("=", "+", "-", "@", "\t", "\r"))
+    assert cell == notes == "plain" or cell == f"'{notes}"
     assert read(text)[0]["notes"] == notes
 
 
@@ -49,7 +57,7 @@ def test_a_spreadsheets_byte_order_mark_and_semicolons_are_understood() -> None:
     ("data", "sentence"),
     [
         (b"store,store_product\n" + b"x" * mapping_csv.MOST_BYTES, "larger than 1 MB"),
-        (b"store,store_product\n" + b"a,b\n" * (mapping_csv.MOST_ROWS + 1), "more than 5,000 rows"),
+        (b"store,store_product\n" + b"a,b\n" * (mapping_csv.MOST_ROWS + 1), "more than 500 rows. Split it"),
         ("store,store_product\nä,b".encode("latin-1"), "not in UTF-8"),
         (b'store,store_product\n"a,b\n', "no readable CSV"),
         (b"store,store_product\na,b\x00\n", "holds NUL characters"),
@@ -76,3 +84,23 @@ def test_saving_all_is_all_or_nothing(db: None) -> None:
     mapping_csv.save_all(mappings[:1], user_id=None, reason="r")
     entry = AuditEntry.objects.get()
     assert (entry.action, entry.reason) == ("mapping.imported", "r")
+
+
+def test_mappings_are_saved_in_one_order_so_that_two_files_never_wait_for_each_other(db: None) -> None:
+    named = [
+        ProductMappingFactory(store=store, store_product=name) for store, name in (("b", "a"), ("a", "b"), ("a", "a"))
+    ]
+    mapping_csv.save_all(named, user_id=None, reason="r")
+    versions = MappingVersion.objects.order_by("pk").values_list("mapping__store", "mapping__store_product")
+    assert list(versions) == [("a", "a"), ("a", "b"), ("b", "a")]
+
+
+def test_many_mappings_look_once_for_what_waits_for_them(
+    db: None, django_assert_num_queries: Callable[[int], AbstractContextManager[Any]]
+) -> None:
+    mappings = [ProductMappingFactory() for _ in range(20)]
+    items = [PurchaseItemFactory(is_waiting=True, product=one.store_product) for one in mappings[:2]]
+    PurchaseItemFactory(is_waiting=True, product="another")
+    # For each: save it, its newest version, a new one, the audit. Then what waits, the jobs, and the transaction.
+    with django_assert_num_queries(20 * 4 + 3 + 1 + 2):
+        assert mapping_csv.save_all(mappings, user_id=None, reason="r") == len(items)

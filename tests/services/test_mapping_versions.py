@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from licensing_integration.models import AuditEntry, ProductMapping
 from licensing_integration.services import catalog, mapping_versions
@@ -86,3 +88,47 @@ def test_what_can_no_longer_be_is_refused_and_changes_nothing(mapping: ProductMa
         catalog.put_back(mapping, 99, user_id=None, reason="r")
     assert mapping.versions.count() == before
     assert ProductMapping.objects.get(pk=mapping.pk).store_product == "renamed"
+
+
+def test_what_somebody_saved_meanwhile_stays_when_a_mapping_is_deactivated(mapping: ProductMapping) -> None:
+    catalog.save_mapping(_changed(mapping, is_active=True, notes="theirs"), user_id=None)
+    catalog.deactivate(mapping, user_id=None, reason="r")
+    kept = ProductMapping.objects.get()
+    assert (kept.notes, kept.is_active) == ("theirs", False)
+    assert mapping.versions.first().changed_fields == ["is_active"]
+
+
+def test_putting_back_says_what_it_changed_of_what_somebody_saved_meanwhile(mapping: ProductMapping) -> None:
+    catalog.save_mapping(_changed(mapping, store_product="pulsar"), user_id=None)
+    catalog.put_back(mapping, 2, user_id=None, reason="r")
+    assert mapping.versions.first().changed_fields == ["store_product"]
+
+
+def test_a_mapping_is_held_while_it_is_changed(
+    mapping: ProductMapping,
+) -> None:
+    for change in (
+        lambda: catalog.deactivate(mapping, user_id=None, reason="r"),
+        lambda: catalog.put_back(mapping, 1, user_id=None, reason="r"),
+    ):
+        with CaptureQueriesContext(connection) as captured:
+            change()
+        statements = [query["sql"] for query in captured if "SAVEPOINT" not in query["sql"]]
+        assert statements[0].endswith("FOR NO KEY UPDATE")
+
+
+def test_a_mapping_that_somebody_has_deleted_is_not_made_anew(mapping: ProductMapping) -> None:
+    ProductMapping.objects.get().delete()
+    with pytest.raises(ValueError, match="has deleted the mapping of fastspring: photon meanwhile"):
+        catalog.deactivate(mapping, user_id=None, reason="r")
+    with pytest.raises(ValueError, match="has deleted the mapping"):
+        catalog.put_back(mapping, 1, user_id=None, reason="r")
+    assert not ProductMapping.objects.exists()
+
+
+def _changed(mapping: ProductMapping, **values: object) -> ProductMapping:
+    """The mapping as somebody else has it open, with these values."""
+    theirs = ProductMapping.objects.get(pk=mapping.pk)
+    for name, value in values.items():
+        setattr(theirs, name, value)
+    return theirs

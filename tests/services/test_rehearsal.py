@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -85,6 +86,23 @@ def test_a_held_event_would_issue_its_licenses(
     assert "A license would be issued for Photon, unit 1." in preview.sentences
     assert "A license would be issued for Photon, unit 2." in preview.sentences
     assert preview.sentences[0].endswith("would become known: Completed.")
+
+
+def test_what_many_events_would_bring_is_counted_first_and_nothing_is_told_twice(
+    shop: FastSpringShop, deliver: Callable[..., None], settings: Any
+) -> None:
+    settings.STORES = [{**settings.STORES[0], "test_events": "hold"}]
+    shop.live = False
+    map_product("photon")
+    deliver(*(photon_order(shop) for _ in range(3)))
+
+    preview = preview_replay(event_ids())
+
+    assert preview.summary == "3 licenses would be issued for Photon; 3 orders would become known."
+    assert "A license would be issued for Photon. (3 times)" in preview.sentences
+    references = {sentence.split()[1] for sentence in preview.sentences if "become known" in sentence}
+    assert len(references) == 3
+    assert references == {str(json.loads(event.body)["data"]["reference"]) for event in WebhookEvent.objects.all()}
 
 
 def test_an_event_that_was_never_understood_says_what_each_license_would_become(
@@ -217,6 +235,23 @@ def test_an_override_and_its_end_are_previewed(
     with nothing_happens(cryptlex):
         told = preview_override(link.pk, override=None)
     assert told == (f"License …{link.key[-6:]} of Photon: suspended → active.",)
+
+
+def test_an_override_that_outlasts_the_license_says_so_beforehand(
+    shop: FastSpringShop, deliver: Callable[..., None], cryptlex: CryptlexSandbox
+) -> None:
+    map_product("team")
+    _, events = shop.subscribe(AVA, "team")
+    deliver(*events)
+    link, until = only_link(), timezone.now() + timedelta(days=9999)
+
+    with nothing_happens(cryptlex):
+        told = preview_override(link.pk, override=Override(until=until, state=LicenseState.ACTIVE))
+        chosen = preview_override(link.pk, override=Override(until=until, expires_at=until))
+
+    assert f"License {link.masked_key} of Team expires on " in told[-1]
+    assert "before the override ends" in told[-1]
+    assert not any("before the override ends" in sentence for sentence in chosen)
 
 
 # --- mappings --------------------------------------------------------------------------------------------------------

@@ -12,10 +12,10 @@ from pytest_django import Settings
 
 from licensing_integration.domain.outcomes import MailState
 from licensing_integration.models import AuditEntry, HistoryEntry, KeyMail, LicenseLink
+from licensing_integration.sandbox.mail import MailSink
 from licensing_integration.services import resend
 from licensing_integration.services.order_access import token_for
 from tests.factories import LicenseLinkFactory, PurchaseFactory, UserFactory
-from tests.mail_sink import MailSink
 from tests.services.test_sweep import count_jobs
 
 pytestmark = pytest.mark.django_db
@@ -178,6 +178,33 @@ def test_a_connection_cut_after_the_mail_was_taken_is_told_before_it_is_sent_aga
     assert first["Message-ID"] == second["Message-ID"]  # a mail server that keeps books delivers one of them
     assert _kinds()[-2:] == ["license.resend_unclear", "license.resent"]
     assert "may arrive twice" in HistoryEntry.objects.get(kind="license.resend_unclear").sentence
+
+
+def test_a_second_job_waits_for_the_retry_like_everybody(sink: MailSink, link: LicenseLink) -> None:
+    mail = _ask(link)
+    resend.wake_due()  # the queue is late
+    sink.answers["."] = b""
+    for _ in range(2):
+        resend.send_key_mails([mail.pk])
+    assert len(sink.messages) == 1
+    _make_due(mail)
+    resend.wake_due()  # from now on its job may send it, though the next sweep is not to make another
+    resend.send_key_mails([mail.pk])
+    assert len(sink.messages) == 2
+    mail.refresh_from_db()
+    assert mail.state == MailState.SENT
+
+
+def test_the_same_mail_is_not_asked_for_twice_while_it_waits(sink: MailSink, link: LicenseLink) -> None:
+    first = _ask(link)
+    with pytest.raises(ValueError, match="on its way already"):
+        _ask(link, "AVA@example.com")
+    _ask(link, "other@example.com")
+    second = LicenseLinkFactory(item=link.item, unit=2)
+    resend.resend_keys([link, second], address="", user_id=None, reason="Both.")
+    resend.send_key_mails([first.pk])
+    _ask(link)
+    assert KeyMail.objects.count() == 4
 
 
 def test_a_killed_worker_leaves_a_trace_and_the_sweep_goes_on(sink: MailSink, link: LicenseLink) -> None:

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from email.message import EmailMessage
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from typing import Any
 import requests
 from django.conf import settings
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
@@ -40,8 +42,10 @@ from licensing_integration.management.demo_story import (
 )
 from licensing_integration.models import HistoryEntry, LicenseLink, ProductMapping, WebhookEvent
 from licensing_integration.sandbox.fastspring_fulfilment import show_keys
+from licensing_integration.sandbox.mail import MailSink
 from licensing_integration.services.catalog import save_mapping
 from licensing_integration.services.figures import count_days
+from licensing_integration.services.roles import ROLES
 
 ADMIN_NAME = "admin"
 START_SECONDS = 60.0
@@ -71,7 +75,7 @@ class Command(BaseCommand):
         for number in (signal.SIGINT, signal.SIGTERM):  # a shell in the background leaves SIGINT ignored
             signal.signal(number, _interrupt)
         try:
-            with self.server.sandbox:
+            with self.server.sandbox, MailSink(on_mail=self._show_mail) as self.mails:
                 self._run(port=_free_port(options["port"]), is_short=options["exit"])
         except KeyboardInterrupt:
             self._say("\nStopping.")
@@ -87,6 +91,9 @@ class Command(BaseCommand):
         mistakes = self._tell_story()
         count_days()  # the worker does so every five minutes
         self._say(f"\nAdmin:  {self.url}/admin/   user {ADMIN_NAME}, password {password}")
+        names = ", ".join(role.lower() for role in ROLES)
+        self._say(f"        {names}: users in the roles of these names, with the same password")
+        self._say("        For more people: Users, Add user, and tick a role. Mails that are sent appear here.")
         if mistakes:
             raise CommandError(f"{mistakes} of the steps did not end as expected.")
         self._say("Every license ended in the expected state.")
@@ -100,19 +107,23 @@ class Command(BaseCommand):
         self.stdout.write(line)
         self.stdout.flush()
 
+    def _show_mail(self, mail: EmailMessage) -> None:
+        """Nothing leaves this machine; the keys in it are pretend ones."""
+        text = mail.get_body(("plain",))
+        lines = text.get_content().splitlines() if text else []
+        self._say("\n".join(("", f"Mail to {mail['To']}: {mail['Subject']}", *(f"   {line}" for line in lines))))
+
     # -- preparing ---------------------------------------------------------------------------------------------------
 
     def _prepare(self) -> str:
-        """Tables, roles, an administrator with a fresh password, and the demo's product mappings."""
+        """Tables, roles, people with a fresh password, and the demo's product mappings."""
         self._say("Preparing the database …")
         call_command("migrate", verbosity=0)
         call_command("sync_roles", verbosity=0)
         password = secrets.token_urlsafe(9)
-        user, _ = get_user_model().objects.get_or_create(
-            username=ADMIN_NAME, defaults={"is_staff": True, "is_superuser": True}
-        )
-        user.set_password(password)
-        user.save()
+        _make_user(ADMIN_NAME, password, is_superuser=True)
+        for role in ROLES:
+            _make_user(role.lower(), password).groups.set([Group.objects.get(name=role)])
         for store, product, is_subscription in MAPPED:
             self._map(store, product, is_subscription=is_subscription)
         return password
@@ -135,6 +146,8 @@ class Command(BaseCommand):
             "FASTSPRING_TEST_EVENTS": "apply",
             "STRIPE_WEBHOOK_SECRET": self.webhook_secrets["stripe"],
             **self.server.variables(),
+            "EMAIL_URL": f"smtp://127.0.0.1:{self.mails.port}",
+            "DEFAULT_FROM_EMAIL": "Demo Shop <keys@example.com>",
             "ALLOWED_HOSTS": "127.0.0.1,localhost",
         }
         manage = str(Path(settings.BASE_DIR) / "manage.py")
@@ -222,6 +235,14 @@ class Command(BaseCommand):
 
     def _post(self, path: str, request: Request) -> requests.Response:
         return requests.post(f"{self.url}{path}", data=request.body, headers=request.headers, timeout=30)
+
+
+def _make_user(name: str, password: str, *, is_superuser: bool = False) -> Any:
+    defaults = {"is_staff": True, "is_superuser": is_superuser}
+    user, _ = get_user_model().objects.get_or_create(username=name, defaults=defaults)
+    user.set_password(password)
+    user.save()
+    return user
 
 
 def _describe(links: Sequence[LicenseLink]) -> str:

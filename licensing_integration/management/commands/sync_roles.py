@@ -15,4 +15,4 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         changed = sync_roles()
         for name in ROLES:
-            self.stdout.write(f"{name}: {'updated' if name in changed else 'up to date'}")
+            self.stdout.write(f"Role {name}: {'updated' if name in changed else 'up to date'}")

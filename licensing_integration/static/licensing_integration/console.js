@@ -105,6 +105,7 @@
       theme: "admin-autocomplete",
       width: "100%",
       tags: true,
+      insertTag: (entries, typed) => entries.push(typed), // what is listed comes before what was typed
       allowClear: true,
       placeholder: select.dataset.placeholder,
       language: { noResults: () => "Nothing is listed. Type the id and press Enter." },
@@ -116,7 +117,9 @@
           isAskedAnew = false;
           note.textContent = answer.problem;
           const term = (params.term ?? "").trim().toLowerCase();
-          return { results: answer.results.filter((entry) => entry.text.toLowerCase().includes(term)) };
+          const isIt = (entry) => entry.id.toLowerCase() === term;
+          const found = answer.results.filter((entry) => entry.text.toLowerCase().includes(term));
+          return { results: found.sort((one, other) => isIt(other) - isIt(one)) };
         },
       },
     });
@@ -202,28 +205,80 @@
 })();
 
 // What the theme leaves out for those who cannot see or use no mouse: its icons are words of a font, some of its links are
-// nothing but such an icon, and its two menu switches are no buttons.
+// nothing but such an icon, much that is pressed is no button, and no part of the page is called the main one.
 (() => {
-  const mend = () => {
-    for (const icon of document.querySelectorAll(".material-symbols-outlined")) {
-      const pressed = icon.closest("a, button");
-      const isAlone = pressed && pressed.textContent.trim() === icon.textContent.trim();
-      if (isAlone && !pressed.hasAttribute("aria-label")) {
-        pressed.setAttribute("aria-label", pressed.title || (pressed.type === "submit" ? "Search" : "Start"));
-      }
-      if (icon.hasAttribute("x-on:click")) {
-        icon.setAttribute("role", "button");
-        icon.setAttribute("tabindex", "0");
-        icon.setAttribute("aria-label", "Show or hide the menu");
-        icon.addEventListener("keydown", (event) => {
-          if (event.key !== "Enter" && event.key !== " ") return;
-          event.preventDefault();
-          icon.click();
-        });
-      } else {
-        icon.setAttribute("aria-hidden", "true");
-      }
-    }
+  const PRESSED_NATIVELY = "a[href], button, input, select, textarea, summary, label";
+  const NAMES = { sidebarDesktopOpen: "Show or hide the menu", sidebarMobileOpen: "Show or hide the menu", openTheme: "Light or dark" };
+
+  // The words of an element without those that stand for icons.
+  const wordsOf = (element) => {
+    const copy = element.cloneNode(true);
+    copy.querySelectorAll(".material-symbols-outlined").forEach((icon) => icon.remove());
+    return element.matches(".material-symbols-outlined") ? "" : copy.textContent.trim();
   };
-  document.addEventListener("DOMContentLoaded", mend);
+
+  const nameIcon = (icon) => {
+    const pressed = icon.closest("a, button");
+    if (pressed && !pressed.hasAttribute("aria-label") && !wordsOf(pressed)) {
+      pressed.setAttribute("aria-label", pressed.title || (pressed.type === "submit" ? "Search" : "Start"));
+    }
+    if (!icon.hasAttribute("x-on:click")) icon.setAttribute("aria-hidden", "true");
+  };
+
+  // Whatever else Alpine listens on becomes a button: Tab reaches it, Enter and the space bar press it.
+  const makeButton = (element) => {
+    const code = element.getAttribute("x-on:click");
+    const name = Object.keys(NAMES).find((word) => code.includes(word));
+    if (!name && !element.title && !wordsOf(element)) return; // the shade behind an open panel
+    element.setAttribute("role", "button");
+    element.tabIndex = 0;
+    if (!wordsOf(element)) element.setAttribute("aria-label", NAMES[name] ?? element.title);
+    element.addEventListener("keydown", (event) => {
+      if (event.target !== element || (event.key !== "Enter" && event.key !== " ")) return;
+      event.preventDefault();
+      element.click();
+    });
+    const [, switched] = /^(\w+) = !\1$/.exec(code) ?? [];
+    if (switched) window.Alpine?.effect(() => element.setAttribute("aria-expanded", Boolean(window.Alpine.evaluate(element, switched))));
+  };
+
+  const nameMain = () => {
+    const main = document.getElementById("content") ?? document.getElementById("page");
+    main?.setAttribute("role", "main");
+    main?.setAttribute("tabindex", "-1"); // so that the link that skips the menu moves the focus too
+  };
+
+  document.addEventListener("DOMContentLoaded", () => {
+    for (const element of document.querySelectorAll("[x-on\\:click]")) {
+      if (!element.matches(PRESSED_NATIVELY)) makeButton(element);
+    }
+    document.querySelectorAll(".material-symbols-outlined").forEach(nameIcon);
+    nameMain();
+    // Where an action is confirmed, the first thing to fill in; what the page says above it stays in view.
+    const field = document.querySelector("[data-focus-first] :is(input:not([type=hidden]), select, textarea)");
+    field?.focus({ preventScroll: true });
+  });
+})();
+
+// A scale that grows tenfold is labelled at 1, 2 and 5 of each power of ten; at the powers only where that is too much.
+(() => {
+  const MOST_LABELS = 8;
+  const leading = (value) => Number(value.toExponential().split("e")[0]);
+  const keep = (ticks, digits) => ticks.filter((tick) => digits.includes(leading(tick.value)));
+  const scale = window.Chart?.defaults.scales.logarithmic;
+  if (!scale) return;
+  scale.afterBuildTicks = (axis) => {
+    const fine = keep(axis.ticks, [1, 2, 5]);
+    axis.ticks = fine.length > MOST_LABELS ? keep(axis.ticks, [1]) : fine;
+  };
+  Object.assign(scale.ticks, { autoSkip: false, callback: (value) => value.toLocaleString(undefined, { maximumSignificantDigits: 1 }) });
+})();
+
+// The reader's zone by its name, also in what a page has asked for again.
+(() => {
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  document.addEventListener("htmx:load", (event) => {
+    if (!zone) return;
+    for (const name of event.detail.elt.querySelectorAll("[data-zone-name]")) name.textContent = zone.replaceAll("_", " ");
+  });
 })();

@@ -1,9 +1,10 @@
-"""A mail server for tests: it speaks SMTP on loopback, keeps what it takes, and refuses or hangs up when told to."""
+"""A pretend mail server: it speaks SMTP on loopback, keeps what it takes, and refuses or hangs up when told to."""
 
 from __future__ import annotations
 
 import socketserver
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -11,11 +12,13 @@ from email.message import EmailMessage
 
 @dataclass
 class MailSink:
-    """``answers``: SMTP verb → the answer to give once in place of the usual one; an empty answer hangs up."""
+    """``answers``: SMTP verb → the answer to give once in place of the usual one; an empty answer hangs up.
+    ``on_mail``: called with each mail, in the thread of its conversation."""
 
     messages: list[EmailMessage] = field(default_factory=list)
     recipients: list[str] = field(default_factory=list)
     answers: dict[str, bytes] = field(default_factory=dict)
+    on_mail: Callable[[EmailMessage], None] = lambda message: None
 
     def __post_init__(self) -> None:
         sink = self
@@ -63,9 +66,9 @@ def _take(sink: MailSink, handler: socketserver.StreamRequestHandler) -> bool:
         lines.append(line[1:] if line.startswith(b"..") else line)
     answer = sink.answers.pop(".", b"250 taken")
     if answer.startswith(b"2") or not answer:
-        message = message_from_bytes(b"".join(lines), policy=policy.default)
-        assert isinstance(message, EmailMessage)
+        message = message_from_bytes(b"".join(lines), EmailMessage, policy=policy.default)
         sink.messages.append(message)
+        sink.on_mail(message)
     if answer:
         handler.wfile.write(answer + b"\r\n")
     return bool(answer)
