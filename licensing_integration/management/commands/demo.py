@@ -74,6 +74,7 @@ class Command(BaseCommand):
         self.webhook_secrets = {"fastspring": secrets.token_hex(16), "stripe": f"whsec_{secrets.token_hex(16)}"}
         for number in (signal.SIGINT, signal.SIGTERM):  # a shell in the background leaves SIGINT ignored
             signal.signal(number, _interrupt)
+        sys.unraisablehook = _tell_unless_interrupted
         try:
             with self.server.sandbox, MailSink(on_mail=self._show_mail) as self.mails:
                 self._run(port=_free_port(options["port"]), is_short=options["exit"])
@@ -286,6 +287,12 @@ def _free_port(wanted: int) -> int:
                 continue
             return int(probe.getsockname()[1])
     raise CommandError("There is no free port on 127.0.0.1.")
+
+
+def _tell_unless_interrupted(unraisable: Any) -> None:
+    """An interrupt that comes in a destructor or while importing gets lost there; ``STOPPED`` ends us all the same."""
+    if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+        sys.__unraisablehook__(unraisable)
 
 
 def _interrupt(number: int, frame: object) -> None:
