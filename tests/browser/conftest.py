@@ -20,6 +20,10 @@ ARGUMENTS = [
     "--disable-component-update", "--disable-sync", *(["--no-sandbox"] if os.geteuid() == 0 else []),
 ]  # fmt: skip
 
+# The browser's event loop runs in the tests' own thread until the run ends, so Django would take every later test in the
+# same process for asynchronous code.
+os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+
 # Only what fails waits that long: all processes of the test run share the machine with the browser.
 PATIENCE_MS = 20_000
 expect.set_options(timeout=PATIENCE_MS)
