@@ -20,8 +20,8 @@ ARGUMENTS = [
     "--disable-component-update", "--disable-sync", *(["--no-sandbox"] if os.geteuid() == 0 else []),
 ]  # fmt: skip
 
-# The browser's event loop runs in the tests' own thread until the run ends, so Django would take every later test in the
-# same process for asynchronous code.
+# The browser's event loop runs in the tests' own thread until the run ends, so Django would take every later test in
+# the same process for asynchronous code.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
 
 # Only what fails waits that long: all processes of the test run share the machine with the browser.
