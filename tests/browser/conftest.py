@@ -20,10 +20,6 @@ ARGUMENTS = [
     "--disable-component-update", "--disable-sync", *(["--no-sandbox"] if os.geteuid() == 0 else []),
 ]  # fmt: skip
 
-# The browser's event loop runs in the tests' own thread until the run ends, so Django would take every later test in
-# the same process for asynchronous code.
-os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
-
 # Only what fails waits that long: all processes of the test run share the machine with the browser.
 PATIENCE_MS = 20_000
 expect.set_options(timeout=PATIENCE_MS)
@@ -43,15 +39,17 @@ def console() -> Iterator[Console]:
         yield console
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
+    """Ends with the last of these tests in a row: its event loop runs in the tests' own thread, and Django would take
+    the tests that follow for asynchronous code with database connections of its own."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def doorkeeper(console: Console, browser: Browser) -> Doorkeeper:
     return Doorkeeper(console, browser)
 
