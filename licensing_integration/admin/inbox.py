@@ -219,12 +219,16 @@ class WebhookEventAdmin(SearchMixin, ReadOnlyAdmin):
         return self._ask_about_replay(request, ids, form=ReasonForm())
 
     def bulk_replay_view(self, request: HttpRequest) -> HttpResponse:
-        """Begin to replay exactly the events whose confirmation page was shown, whatever arrived meanwhile."""
+        """Begin to replay exactly the events whose confirmation page was shown, whatever arrived meanwhile; or show
+        that page once more with a longer look at what would change."""
         if not (self.has_view_permission(request) and self.has_bulk_replay_permission(request)):
             raise PermissionDenied
         ids, form = read_ids(request.POST.get("ids", "")), ReasonForm(request.POST)
         if request.method != "POST" or not ids:
             return HttpResponseRedirect(self.list_url())
+        if "look" in request.POST:
+            form = ReasonForm(initial={"reason": request.POST.get("reason", "")})
+            return self._ask_about_replay(request, ids[: replays.MOST_EVENTS], form=form, is_long=True)
         if form.is_valid():
             try:
                 replay = replays.start(ids, user_id=request.user.pk, reason=form.cleaned_data["reason"])
@@ -234,8 +238,10 @@ class WebhookEventAdmin(SearchMixin, ReadOnlyAdmin):
                 return HttpResponseRedirect(reverse("admin:licensing_integration_bulkreplay_change", args=[replay.pk]))
         return self._ask_about_replay(request, ids[: replays.MOST_EVENTS], form=form)
 
-    def _ask_about_replay(self, request: HttpRequest, ids: list[int], *, form: ReasonForm) -> HttpResponse:
-        context = {**self._context(request, None), **confirmation(ids, form=form)}
+    def _ask_about_replay(
+        self, request: HttpRequest, ids: list[int], *, form: ReasonForm, is_long: bool = False
+    ) -> HttpResponse:
+        context = {**self._context(request, None), **confirmation(ids, form=form, is_long=is_long)}
         return TemplateResponse(request, "admin/licensing_integration/replay_many.html", context)
 
     def get_urls(self) -> list[URLPattern]:

@@ -21,7 +21,13 @@ from licensing_integration.domain.outcomes import UNPROCESSABLE, EventState
 from licensing_integration.models import BulkReplay, WebhookEvent
 from licensing_integration.services import replays
 from licensing_integration.services.interventions import NEVER_REPLAYED
-from licensing_integration.services.rehearsal import NOTHING, ReplayPreview, preview_replay
+from licensing_integration.services.rehearsal import (
+    LONG_PREVIEW_SECONDS,
+    NOTHING,
+    PREVIEW_SECONDS,
+    ReplayPreview,
+    preview_replay,
+)
 from licensing_integration.templatetags.console import moment, state
 
 # Nobody reads further before pressing the button.
@@ -35,15 +41,18 @@ MAY_REPLAY_MANY = "licensing_integration.bulk_replay_webhookevent"
 _VERDICTS = dict(WebhookEvent._meta.get_field("state").flatchoices)
 
 
-def confirmation(event_ids: Sequence[int], *, form: forms.Form) -> dict[str, Any]:
-    """What the page shows that asks before many events are replayed: how many of which verdict, and the effects."""
+def confirmation(event_ids: Sequence[int], *, form: forms.Form, is_long: bool) -> dict[str, Any]:
+    """What the page shows that asks before many events are replayed: how many of which verdict, and the effects.
+    ``is_long``: somebody waits to see more of them."""
     found = replays.survey(event_ids)
     chosen = replays.what_can_be_replayed(event_ids)
+    preview = preview_replay(chosen, seconds=LONG_PREVIEW_SECONDS if is_long else PREVIEW_SECONDS)
     return {
         "title": "Replay webhook events",
         "verdicts": _by_verdict(found),
         "total": len(chosen),
-        "preview": preview_sentences(preview_replay(chosen)) if chosen else None,
+        "preview": preview_sentences(preview) if chosen else None,
+        "may_look_longer": preview.not_looked_at > 0 and not is_long,
         "most_unfolded": MOST_UNFOLDED,
         "ids": ",".join(str(pk) for pk in chosen),
         "form": form,

@@ -34,11 +34,14 @@ from licensing_integration.services.pictures import (
 from licensing_integration.services.plan import plan_event, plan_purchase
 from licensing_integration.services.translate import translate_as_stored
 
-MOST_PREVIEWED: Final = 50
-"""Events a person waits for; each takes some milliseconds."""
+MOST_PREVIEWED: Final = 500
+"""Events that one preview looks at; each takes some milliseconds."""
 
 PREVIEW_SECONDS: Final = 0.2
-"""After that no further event is looked at: what came of the first ones tells enough."""
+"""After that no further event is looked at, where nobody asked for a preview: the first ones tell enough."""
+
+LONG_PREVIEW_SECONDS: Final = 3.0
+"""How long somebody waits who asked to see more."""
 
 MOST_LICENSES: Final = 100
 """Licenses of a purchase that is previewed; with more of them a person would wait too long."""
@@ -98,27 +101,28 @@ def _is_locked(error: OperationalError) -> bool:
 # --- replays ---------------------------------------------------------------------------------------------------------
 
 
-def preview_replay(event_ids: Sequence[int]) -> ReplayPreview:
+def preview_replay(event_ids: Sequence[int], *, seconds: float = PREVIEW_SECONDS) -> ReplayPreview:
     """What replaying these events would change: the oldest ``MOST_PREVIEWED`` of them are looked at, one after another,
-    for as long as ``PREVIEW_SECONDS``; one at least.
+    for as long as ``seconds``; one at least.
 
     The store is not asked again: what an event left out is taken from what was fetched for it before.
     """
     chosen = sorted(set(event_ids))
     first = chosen[:MOST_PREVIEWED]
-    events = list(replayable(first).order_by("id"))
-    nothing_to_do = len(first) - len(events)
+    ids = list(replayable(first).order_by("id").values_list("id", flat=True))
+    nothing_to_do = len(first) - len(ids)
     looked_at = 0
     results: list[Picture] = []
     failures: list[str] = []
     busy: list[str] = []
     with undone():
         told_before = HistoryEntry.objects.order_by("-id").values_list("id", flat=True).first() or 0
-        enough = time.monotonic() + PREVIEW_SECONDS
-        for event in events:
+        enough = time.monotonic() + seconds
+        for pk in ids:
             if looked_at and time.monotonic() > enough:
                 break
             looked_at += 1
+            event = WebhookEvent.objects.get(pk=pk)
             try:
                 results.append(_replayed(event, told_before=told_before))
             except Busy:

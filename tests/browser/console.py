@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import requests
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page
 from playwright.sync_api import Request as BrowserRequest
 
 from licensing_integration.sandbox import fastspring, stripe
@@ -111,6 +111,11 @@ class Visit:
         self.page.keyboard.press("Enter")
         self.page.wait_for_load_state()
         return self.page
+
+    def choose(self, field: Locator, option: str) -> None:
+        """Choose from a drop-down list: a click opens it, another chooses."""
+        field.select_option(label=option)
+        self.clicks += 2
 
     def _hear(self, message: ConsoleMessage) -> None:
         if message.type == "error":

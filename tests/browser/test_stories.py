@@ -91,9 +91,7 @@ def test_1_i_paid_and_have_no_key(console: Console, support: Visit, shop: FastSp
     page.get_by_role("link", name="Resync…").click()
     page.get_by_label("Reason").fill(REASON)
     page.get_by_role("button", name="Resync").click()
-    console.wait_for_quiet()
-    page.reload()
-    page.get_by_role("button", name="Copy key").click()
+    page.get_by_role("button", name="Copy key").click()  # the page follows the worker by itself
 
     (license,) = _licenses(console, buyer)
     expect(page.get_by_text("Copied.", exact=True)).to_be_visible()
@@ -224,6 +222,7 @@ def test_5_a_forgotten_product_fourteen_orders_heal_on_save(
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_text("14 waiting purchases")).to_be_visible()
     wait_until(lambda: len(_licenses(console, *buyers)) == 14, what="all fourteen have their license")
+    assert staff.clicks == 3
     staff.go("/admin/")
     expect(page.locator("li", has_text=product)).to_have_count(0)
 
@@ -236,15 +235,20 @@ def test_6_the_server_was_down_thirty_seven_are_replayed_with_a_preview(
     _let_fail(console, events)
     page = staff.go(f"{APP}/webhookevent/?state__exact=failed")
     page.locator("#action-toggle").click()
-    page.locator("select[name=action]").select_option(label="Replay…")
+    staff.choose(page.locator("select[name=action]"), "Replay…")
     page.get_by_role("button", name="Run").click()
     expect(page.get_by_role("button", name="Replay 37 events")).to_be_visible()
-    expect(page.get_by_text("would be issued").first).to_be_visible()
+    longer = page.get_by_role("button", name="Look at more of them")
+    looks_longer = longer.is_visible()  # a slow machine shows only some of them at once
+    if looks_longer:
+        longer.click()
+    expect(page.get_by_text("37 licenses would be issued for By Date")).to_be_visible()
     assert _licenses(console, *buyers) == []
     page.get_by_label("Reason").fill("The server was down.")
     page.get_by_role("button", name="Replay 37 events").click()
     expect(page.get_by_text("All 37 events were replayed.")).to_be_visible(timeout=30_000)
     wait_until(lambda: len(_licenses(console, *buyers)) == 37, what="all thirty-seven have their license")
+    assert staff.clicks == 5 + looks_longer
 
 
 def test_7_a_goodwill_override(console: Console, staff: Visit, shop: FastSpringShop, buyer: Buyer) -> None:
@@ -257,7 +261,7 @@ def test_7_a_goodwill_override(console: Console, staff: Visit, shop: FastSpringS
     page = staff.go("/admin/")
     staff.search(license["key"])
     page.get_by_role("link", name="Override…").click()
-    page.get_by_label("State").select_option("active")
+    staff.choose(page.get_by_label("State"), "Active")
     page.get_by_label("Override until").fill("2099-01-31T12:00")
     page.get_by_label("Reason").fill("They are moving banks; goodwill.")
     page.get_by_role("button", name="Override").click()
@@ -267,7 +271,7 @@ def test_7_a_goodwill_override(console: Console, staff: Visit, shop: FastSpringS
     assert not _licenses(console, buyer)[0]["suspended"]
     until = "SELECT override_until FROM licensing_integration_licenselink WHERE external_id = %s"
     assert console.database.query(until, license["id"])[0][0].hour == 11  # Berlin's noon in UTC
-    assert staff.clicks == 2
+    assert staff.clicks == 4
 
 
 def test_9_a_mapping_is_put_back_to_last_weeks_version(

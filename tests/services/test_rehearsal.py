@@ -412,12 +412,11 @@ def test_the_events_offered_are_those_of_purchases_of_the_product(
 
 
 def test_nobody_waits_long_for_a_preview_of_replays(
-    shop: FastSpringShop, post: Callable[..., Any], work: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+    shop: FastSpringShop, post: Callable[..., Any], work: Callable[[], int]
 ) -> None:
     post(*(photon_order(shop) for _ in range(3)))
     work()
-    monkeypatch.setattr(rehearsal, "PREVIEW_SECONDS", 0)
-    preview = preview_replay(event_ids())
+    preview = preview_replay(event_ids(), seconds=0)
     assert (preview.unchanged, preview.not_looked_at) == (1, 2)
 
 
