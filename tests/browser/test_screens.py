@@ -30,6 +30,7 @@ SCREENS = {
     "mappings": f"{APP}/productmapping/",
     "mapping": f"{APP}/productmapping/{{mapping}}/change/",
     "new mapping": f"{APP}/productmapping/add/",
+    "new mapping of a long name": f"{APP}/productmapping/add/?store=fastspring&store_product=photon-{'studio-' * 12}",
     "connections": "/admin/connections/",
     "audit": f"{APP}/auditentry/",
     "users": "/admin/auth/user/",
