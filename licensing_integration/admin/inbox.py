@@ -57,6 +57,7 @@ VERDICTS: Mapping[str, tuple[str, str]] = {
 }
 
 
+_HEAVY = ("body", "fetched", "headers")
 _LONGEST_ID = 32  # the stores make theirs of some 30 characters
 
 
@@ -163,7 +164,7 @@ class WebhookEventAdmin(SearchMixin, ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[WebhookEvent]:
         """Without the payloads, which may be megabytes each; the event's own page reads its one."""
-        return super().get_queryset(request).defer("body", "fetched", "headers")
+        return super().get_queryset(request).defer(*_HEAVY)
 
     @admin.display(description="received")
     def received(self, event: WebhookEvent) -> SafeString:
@@ -190,6 +191,7 @@ class WebhookEventAdmin(SearchMixin, ReadOnlyAdmin):
         return format_html('<span class="li-problem">{}</span>', short) if short else ""
 
     def page_context(self, request: HttpRequest, row: WebhookEvent) -> dict[str, Any]:
+        row.refresh_from_db(fields=_HEAVY)
         meaning, next_step = (erasure.WHY_NO_REPLAY, "") if erasure.is_erased(row) else VERDICTS[row.state]
         effects = effects_of(row)
         keys = _keys_of(effects)

@@ -211,6 +211,8 @@ class Migration(migrations.Migration):
             model_name='keymail',
             index=models.Index(condition=models.Q(('state', licensing_integration.domain.outcomes.MailState['WAITING'])), fields=['retry_at'], name='mails_to_send'),
         ),
+        # What differs between two versions is told from their values.
+        migrations.RemoveField(model_name='mappingversion', name='changed_fields'),
         # Which verdicts, types and stores of webhook events go together. Without it PostgreSQL takes them to be independent
         # and reads, for a combination that is rare, through all events of one of them to find fifty.
         migrations.RunSQL(

@@ -194,7 +194,6 @@ class MappingVersion(models.Model):
     mapping = models.ForeignKey(ProductMapping, on_delete=models.CASCADE, related_name="versions")
     number = models.PositiveIntegerField()
     values = models.JSONField()
-    changed_fields = models.JSONField(default=list)
     saved_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
     )

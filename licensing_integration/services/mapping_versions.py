@@ -52,13 +52,10 @@ def newest(mapping: ProductMapping) -> MappingVersion | None:
 def add_version(mapping: ProductMapping, *, last: MappingVersion | None, user_id: int | None) -> MappingVersion:
     """Keep the mapping as it is now, after ``last``, its newest version. The caller holds the mapping's row, by having
     saved it in this transaction."""
-    values = current(mapping)
-    before = complete(last.values) if last else {}
     return MappingVersion.objects.create(
         mapping=mapping,
         number=last.number + 1 if last else 1,
-        values=values,
-        changed_fields=sorted(name for name, value in values.items() if name not in before or before[name] != value),
+        values=current(mapping),
         saved_by_id=user_id,
     )
 

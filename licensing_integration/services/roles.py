@@ -16,13 +16,9 @@ _SUPPORT = frozenset(
         "view_webhookevent",
         "view_rejecteddelivery",
         "view_purchase",
-        "view_purchaseitem",
-        "view_purchasealias",
         "view_licenselink",
-        "view_licensinguser",
         "view_historyentry",
         "view_productmapping",
-        "view_mappingversion",
         "replay_webhookevent",
         "plan_purchase",
         "acknowledge_purchase",
@@ -48,7 +44,7 @@ _STAFF = _SUPPORT | {
 }
 _OWNER = (
     _STAFF
-    | {f"licensing_integration.{codename}" for codename in ("view_connections", "view_secretuse", "erase_purchase")}
+    | {f"licensing_integration.{codename}" for codename in ("view_connections", "erase_purchase")}
     | {f"auth.{codename}" for codename in ("view_user", "add_user", "change_user", "delete_user", "view_group")}
 )
 

@@ -50,8 +50,6 @@ def test_editing_keeps_what_changed(staff: Client) -> None:
     _add(staff)
     mapping = ProductMapping.objects.get()
     staff.post(url("productmapping", "change", mapping.pk), {**VALUES, "product_id": "prod-2", "interval": "P1Y"})
-    version = mapping.versions.get(number=2)
-    assert version.changed_fields == ["interval", "product_id"]
     page = staff.get(url("productmapping", "change", mapping.pk)).content.decode()
     assert "License product id: prod-1 → prod-2" in page
     assert "Interval: not said → P1Y" in page

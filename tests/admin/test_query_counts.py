@@ -59,12 +59,12 @@ def test_a_page_makes_the_same_number_of_queries_for_much_as_for_little(
         url("purchase", "change", first.purchase_id),
         url("webhookevent", "change", event.pk),
     ):
-        with django_assert_max_num_queries(14):
+        with django_assert_max_num_queries(12):
             assert staff.get(address).status_code == 200
 
 
 def test_the_first_page_and_the_search_are_cheap(many: Any, staff: Client, django_assert_max_num_queries: Any) -> None:
-    with django_assert_max_num_queries(16):
+    with django_assert_max_num_queries(12):
         staff.get("/admin/")
-    with django_assert_max_num_queries(16):
+    with django_assert_max_num_queries(12):
         staff.get("/admin/search/", {"q": many.purchase.customer_email})

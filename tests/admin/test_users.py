@@ -36,6 +36,22 @@ def _told() -> list[tuple[str, str, str]]:
     return [(e.action, e.user_name, e.sentence) for e in AuditEntry.objects.order_by("id")]
 
 
+def test_the_list_answers_what_its_filters_ask_and_nothing_else(owner: Client) -> None:
+    page = owner.get(reverse(LIST))
+    choices = [choice for spec in page.context["cl"].filter_specs for choice in spec.choices(page.context["cl"])]
+    assert len(choices) > Group.objects.count()
+    for choice in choices:
+        assert owner.get(reverse(LIST) + choice["query_string"]).status_code == 200
+    for parameter in ("username__regex", "email__startswith", "password__startswith"):
+        assert owner.get(reverse(LIST), {parameter: "("}).status_code == 400, parameter
+
+
+def test_the_page_of_somebody_is_cheap(owner: Client, django_assert_max_num_queries: Any) -> None:
+    user = UserFactory(username="nora")
+    with django_assert_max_num_queries(12):
+        assert owner.get(_page(user)).status_code == 200
+
+
 def test_an_owner_gives_a_role_and_the_audit_says_so(owner: Client) -> None:
     user = UserFactory(username="nora")
     support = Group.objects.get(name="Support")

@@ -20,6 +20,11 @@ def mapping(db: None) -> ProductMapping:
     return mapping
 
 
+def _changed_fields(mapping: ProductMapping) -> list[str]:
+    """What the newest version changed."""
+    return [change.name for change in mapping_versions.lines(mapping)[0].changes]
+
+
 def test_changes_are_told_in_words(mapping: ProductMapping) -> None:
     newest, first = mapping_versions.lines(mapping)
     assert [str(change) for change in newest.changes] == [
@@ -74,7 +79,7 @@ def test_a_field_that_is_new_counts_as_changed_only_where_it_says_something(mapp
     mapping.versions.filter(pk=newest.pk).update(values=values)
     mapping.notes = "x"
     catalog.save_mapping(mapping, user_id=None)
-    assert mapping.versions.first().changed_fields == ["notes"]
+    assert _changed_fields(mapping) == ["notes"]
 
 
 def test_what_can_no_longer_be_is_refused_and_changes_nothing(mapping: ProductMapping) -> None:
@@ -95,13 +100,13 @@ def test_what_somebody_saved_meanwhile_stays_when_a_mapping_is_deactivated(mappi
     catalog.deactivate(mapping, user_id=None, reason="r")
     kept = ProductMapping.objects.get()
     assert (kept.notes, kept.is_active) == ("theirs", False)
-    assert mapping.versions.first().changed_fields == ["is_active"]
+    assert _changed_fields(mapping) == ["is_active"]
 
 
 def test_putting_back_says_what_it_changed_of_what_somebody_saved_meanwhile(mapping: ProductMapping) -> None:
     catalog.save_mapping(_changed(mapping, store_product="pulsar"), user_id=None)
     catalog.put_back(mapping, 2, user_id=None, reason="r")
-    assert mapping.versions.first().changed_fields == ["store_product"]
+    assert _changed_fields(mapping) == ["store_product"]
 
 
 def test_a_mapping_is_held_while_it_is_changed(
