@@ -211,6 +211,11 @@ class Migration(migrations.Migration):
             model_name='keymail',
             index=models.Index(condition=models.Q(('state', licensing_integration.domain.outcomes.MailState['WAITING'])), fields=['retry_at'], name='mails_to_send'),
         ),
+        migrations.RemoveIndex(model_name='webhookevent', name='events_by_type'),
+        migrations.AddIndex(
+            model_name='webhookevent',
+            index=models.Index(fields=['event_type', '-id', 'state'], name='events_by_type'),
+        ),
         # What differs between two versions is told from their values.
         migrations.RemoveField(model_name='mappingversion', name='changed_fields'),
         # Which verdicts, types and stores of webhook events go together. Without it PostgreSQL takes them to be independent
