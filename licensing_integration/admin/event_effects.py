@@ -58,7 +58,9 @@ def effects_of(event: WebhookEvent) -> Effects:
     links = {link.pk: link for link in [*planned, *(entry.link for entry in entries if entry.link)]}
     purchases = {entry.purchase_id: entry.purchase for entry in entries}
     purchases |= {link.purchase_id: link.purchase for link in planned}
-    purchases |= {purchase.pk: purchase for purchase in _purchases_named(event.store, facts)}
+    more = _purchases_named(event.store, facts) - purchases.keys()
+    if more:
+        purchases |= {purchase.pk: purchase for purchase in Purchase.objects.filter(pk__in=more).defer("state")}
     said = list(dict.fromkeys(fact.note for fact in facts if fact.note))
     told = tell(entry for entry in entries if entry.link_id or entry.changes or entry.sentence not in said)
     return Effects(
@@ -98,14 +100,14 @@ def _links_planned_by(event: WebhookEvent) -> Iterable[LicenseLink]:
     return planned.defer("desired", "applied", "observed", "item__terms", "purchase__state")[:MOST_SHOWN]
 
 
-def _purchases_named(store: str, facts: Sequence[PurchaseFact]) -> Iterable[Purchase]:
+def _purchases_named(store: str, facts: Sequence[PurchaseFact]) -> set[int]:
+    """The ids of the purchases the facts speak of."""
     names = {name for fact in facts for name in _names(fact) if name}
     if not names:
-        return ()
+        return set()
     by_id = Purchase.objects.filter(store=store, external_id__in=names).order_by().values("pk")
     by_alias = PurchaseAlias.objects.filter(store=store, value__in=names).order_by().values("purchase_id")
-    ids = list(by_id.union(by_alias).values_list("pk", flat=True)[:MOST_SHOWN])
-    return Purchase.objects.filter(pk__in=ids).defer("state")
+    return set(by_id.union(by_alias).values_list("pk", flat=True)[:MOST_SHOWN])
 
 
 def _names(fact: PurchaseFact) -> tuple[str, ...]:

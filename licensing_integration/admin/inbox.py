@@ -163,8 +163,15 @@ class WebhookEventAdmin(SearchMixin, ReadOnlyAdmin):
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[WebhookEvent]:
-        """Without the payloads, which may be megabytes each; the event's own page reads its one."""
+        """Without the payloads, which may be megabytes each."""
         return super().get_queryset(request).defer(*_HEAVY)
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> WebhookEvent | None:
+        """With the payload, all of it at once."""
+        event: WebhookEvent | None = super().get_object(request, object_id, from_field)
+        if event is not None:
+            event.refresh_from_db(fields=_HEAVY)
+        return event
 
     @admin.display(description="received")
     def received(self, event: WebhookEvent) -> SafeString:
@@ -191,7 +198,6 @@ class WebhookEventAdmin(SearchMixin, ReadOnlyAdmin):
         return format_html('<span class="li-problem">{}</span>', short) if short else ""
 
     def page_context(self, request: HttpRequest, row: WebhookEvent) -> dict[str, Any]:
-        row.refresh_from_db(fields=_HEAVY)
         meaning, next_step = (erasure.WHY_NO_REPLAY, "") if erasure.is_erased(row) else VERDICTS[row.state]
         effects = effects_of(row)
         keys = _keys_of(effects)

@@ -50,7 +50,7 @@ class UnsavedMappingForm(ProductMappingForm):
 class ChoiceForm(forms.Form):
     """What to rehearse the mapping with."""
 
-    what = forms.ChoiceField(label="Rehearse with", widget=UnfoldAdminSelectWidget)
+    what = forms.ChoiceField(label="Rehearse with", widget=UnfoldAdminSelectWidget(attrs={"data-moments": ""}))
     event_id = forms.CharField(
         label="Or any event, by its id",
         required=False,

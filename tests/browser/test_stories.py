@@ -5,6 +5,7 @@ Each tells how many clicks it takes. Typing, the Enter key and opening the start
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
@@ -225,6 +226,20 @@ def test_5_a_forgotten_product_fourteen_orders_heal_on_save(
     assert staff.clicks == 3
     staff.go("/admin/")
     expect(page.locator("li", has_text=product)).to_have_count(0)
+
+
+def test_a_mapping_is_rehearsed_with_an_order_of_the_readers_day(
+    console: Console, staff: Visit, shop: FastSpringShop, buyer: Buyer, product: str, license_product: str
+) -> None:
+    console.send(shop.buy(buyer, product))
+    page = staff.go(f"{APP}/productmapping/add/?store=fastspring&store_product={product}")
+    _choose(page, "product_id", license_product)
+    with page.expect_popup() as opened:
+        page.get_by_role("button", name="Rehearse…").click()
+    orders = opened.value.get_by_label("Rehearse with")
+    expect(orders).to_contain_text("order.completed of")
+    expect(orders).not_to_contain_text("UTC")
+    expect(orders.locator("option").first).to_have_attribute("title", re.compile("UTC$"))
 
 
 def test_6_the_server_was_down_thirty_seven_are_replayed_with_a_preview(

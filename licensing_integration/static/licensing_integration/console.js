@@ -1,15 +1,27 @@
-// What the console's pages share: moments in the reader's zone, buttons that copy, and Ctrl+K for the search box.
+// What the console's pages share: moments in the reader's zone, also those typed into forms; buttons that copy; and Ctrl+K
+// for the search box.
 (() => {
   const formats = {
     minutes: new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" }),
     seconds: new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" }),
   };
 
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+
   const localize = (root) => {
     for (const element of root.querySelectorAll("time[data-precision]")) {
       element.textContent = formats[element.dataset.precision].format(new Date(element.dateTime));
       element.removeAttribute("data-precision");
     }
+    for (const option of root.querySelectorAll("[data-moments] option")) {
+      const [exact, day, time] = /(\S+) (\S+) UTC/.exec(option.text) ?? [];
+      if (!exact) continue;
+      option.title = exact;
+      option.text = option.text.replace(exact, formats.minutes.format(new Date(`${day}T${time}Z`)));
+    }
+    if (!zone) return;
+    for (const field of root.querySelectorAll("[data-zone]")) field.value = zone;
+    for (const name of root.querySelectorAll("[data-zone-name]")) name.textContent = zone.replaceAll("_", " ");
   };
 
   // <button data-copy="text"> or <button data-copy-from="#id">; the button says that it has been done.
@@ -40,7 +52,7 @@
   document.addEventListener("htmx:load", (event) => localize(event.detail.elt));
 })();
 
-// Licenses: a key comes to the clipboard by a request that is noted; dates in forms are meant in the reader's zone.
+// Licenses: a key comes to the clipboard by a request that is noted.
 (() => {
   document.addEventListener("submit", async (event) => {
     const form = event.target.closest("form[data-copy-key]");
@@ -55,13 +67,6 @@
     } catch {
       said.textContent = "The browser did not let us copy it. Show the key instead.";
     }
-  });
-
-  document.addEventListener("DOMContentLoaded", () => {
-    const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-    if (!zone) return;
-    for (const field of document.querySelectorAll("[data-zone]")) field.value = zone;
-    for (const name of document.querySelectorAll("[data-zone-name]")) name.textContent = zone.replaceAll("_", " ");
   });
 })();
 
@@ -272,13 +277,4 @@
     axis.ticks = fine.length > MOST_LABELS ? keep(axis.ticks, [1]) : fine;
   };
   Object.assign(scale.ticks, { autoSkip: false, callback: (value) => value.toLocaleString(undefined, { maximumSignificantDigits: 1 }) });
-})();
-
-// The reader's zone by its name, also in what a page has asked for again.
-(() => {
-  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-  document.addEventListener("htmx:load", (event) => {
-    if (!zone) return;
-    for (const name of event.detail.elt.querySelectorAll("[data-zone-name]")) name.textContent = zone.replaceAll("_", " ");
-  });
 })();
