@@ -194,7 +194,7 @@ def _answers(port: int) -> bool:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
     try:
         connection.request("GET", "/health/live")
-        return connection.getresponse().status in (200, 404)
+        return connection.getresponse().status == 200
     except OSError:
         return False
     finally:

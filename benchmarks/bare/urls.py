@@ -1,4 +1,4 @@
-"""One address, one view."""
+"""One address, one view; and the one by which whoever starts it knows that it answers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
 
+from licensing_integration.api.health import live
 from licensing_integration.stores.base import Delivery
 from licensing_integration.stores.fastspring.signature import verify
 
@@ -18,4 +19,4 @@ def check_signature(request: HttpRequest) -> HttpResponse:
     return HttpResponse(b"verified", headers={"Content-Length": "8"})
 
 
-urlpatterns = [path("webhooks/fastspring/", check_signature)]
+urlpatterns = [path("webhooks/fastspring/", check_signature), path("health/live", live)]
