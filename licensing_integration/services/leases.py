@@ -72,10 +72,10 @@ WITH known AS (
 ), recorded AS ({update}), story AS (
     INSERT INTO licensing_integration_historyentry
         (purchase_id, link_id, event_id, user_id, kind, sentence, changes, calls, request_id, at)
-    SELECT %(purchase)s, %(id)s, %(cause)s, NULL, e.kind, e.sentence, e.changes::jsonb, e.calls::jsonb, e.request_id,
+    SELECT %(purchase)s, %(id)s, %(cause)s, NULL, e.kind, e.sentence, e.changes, e.calls, e.request_id,
            clock_timestamp()
-      FROM unnest(%(kinds)s::text[], %(sentences)s::text[], %(changes)s::text[], %(calls)s::text[],
-                  %(request_ids)s::text[])
+      FROM ROWS FROM (json_to_recordset(%(entries)s::json)
+                      AS (kind text, sentence text, changes jsonb, calls jsonb, request_id text))
            WITH ORDINALITY AS e(kind, sentence, changes, calls, request_id, place), recorded
      ORDER BY e.place
 )
@@ -196,6 +196,18 @@ def in_doubt(applied: dict[str, Any] | None, *, tried: dict[str, Any], desired: 
     return {name: source[name] for name, source in kept.items() if name in source}
 
 
+def _as_record(entry: HistoryEntry) -> dict[str, object]:
+    """The columns that differ from entry to entry. One value for all entries: an array of JSON texts would be quoted
+    character by character."""
+    return {
+        "kind": entry.kind,
+        "sentence": entry.sentence,
+        "changes": entry.changes,
+        "calls": entry.calls or None,
+        "request_id": entry.request_id,
+    }
+
+
 def _record(
     update: str,
     link: LicenseLink,
@@ -214,11 +226,7 @@ def _record(
         "server": link.server,
         "email": new_user[0],
         "user_id": new_user[1],
-        "kinds": [entry.kind for entry in entries],
-        "sentences": [entry.sentence for entry in entries],
-        "changes": [json.dumps(entry.changes) for entry in entries],
-        "calls": [json.dumps(entry.calls) if entry.calls else None for entry in entries],
-        "request_ids": [entry.request_id for entry in entries],
+        "entries": json.dumps([_as_record(entry) for entry in entries]),
     }
     with connection.cursor() as cursor:
         cursor.execute(_WITH_STORY.format(update=update), everything)
