@@ -14,7 +14,6 @@ from django.http import (
     HttpRequest,
     HttpResponse,
     HttpResponseBadRequest,
-    HttpResponseNotFound,
     HttpResponseRedirect,
     QueryDict,
 )
@@ -64,9 +63,7 @@ class LicensingAdminSite(UnfoldAdminSite):
         inner = super().admin_view(view, cacheable)
 
         def _with_policy(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-            response = _refused_for_nul(request) or inner(request, *args, **kwargs)
-            response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
-            return response
+            return _under_policy(_refused_for_nul(request) or inner(request, *args, **kwargs))
 
         return _with_policy
 
@@ -80,7 +77,7 @@ class LicensingAdminSite(UnfoldAdminSite):
         return HttpResponseRedirect(reverse(f"{self.name}:index"))
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        response = super().login(request, extra_context)
+        response = _under_policy(super().login(request, extra_context))  # not wrapped by ``admin_view``
         if request.method == "POST":
             self.tell(request, "signed_in" if _is_redirect(response) else "sign_in_failed")
         return response
@@ -97,9 +94,10 @@ class LicensingAdminSite(UnfoldAdminSite):
                 self.tell(request, "password_changed")
         return response
 
-    def search(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """The theme's own search, which knows nothing of purchases: the page ``search/`` of ours takes its place."""
-        return HttpResponseNotFound()
+
+def _under_policy(response: HttpResponse) -> HttpResponse:
+    response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+    return response
 
 
 def _is_redirect(response: HttpResponse) -> bool:

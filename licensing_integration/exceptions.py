@@ -164,5 +164,16 @@ class PermanentRemoteError(RemoteError):
         self.code = code
 
 
+class LicenseGone(PermanentRemoteError):
+    """The license server has no such license any more, though it should exist."""
+
+    def __init__(self, server: str) -> None:
+        super().__init__(
+            f"The license no longer exists on {server}: somebody deleted it there. "
+            "Use 'Issue again' to make a new one, or end the purchase in the store.",
+            status=404,
+        )
+
+
 class UnsupportedOperation(RemoteError):
     """The license server has no such operation; a person has to decide."""

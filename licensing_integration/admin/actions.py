@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from django import forms
 from django.http import HttpRequest
+from django.utils.html import format_html
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 # More than this at once takes longer than a person waits; the webhook log replays any number in the background.
 MOST_AT_ONCE = 200
+
+_MOST_NAMED = 20  # in one sentence
 
 
 class ReasonForm(forms.Form):
@@ -22,10 +26,6 @@ class ReasonForm(forms.Form):
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
         help_text="Kept in the history. The customer or a colleague will ask for it.",
     )
-
-
-class NoForm(forms.Form):
-    """For actions that only ask whether they should go on."""
 
 
 def _always(_row: Any) -> str:
@@ -46,8 +46,8 @@ class PageAction:
 
     ``name`` is part of the address. ``permission``: what the user needs, with the app label. ``run`` gets a row, the
     user's id and the form's values, does its work through a service, which also writes the audit, and returns the
-    sentence to show; a ``ValueError`` is shown as an error of the form. ``why_not``: why a row has no such button now,
-    or empty. ``preview``: in sentences, what it will do to these rows. ``initial``: what its form holds at first.
+    sentence to show; a ``ValueError`` says why it could not be done. ``why_not``: why a row has no such button now, or
+    empty. ``preview``: in sentences, what it will do to these rows. ``initial``: what its form holds at first.
     ``form_for_many``: the form for several rows, if it is another one. ``foresee``: the same with the form's values;
     the page then has a button for it. ``is_bulk``: it is an action of the list too. ``is_danger``: it takes something
     away from a customer.
@@ -102,17 +102,37 @@ def is_id(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 19
 
 
-def run_each(action: PageAction, rows: Sequence[Any], *, user_id: int, form: forms.Form) -> list[str]:
-    """Do it to each row. Returns the sentences to show, each once; a ``ValueError`` of the first row becomes an error
-    of the form and ends it there, one of a later row is told among the sentences."""
-    sentences: list[str] = []
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What came of doing it: ``done``, in sentences, each once; ``failed``: the rows it could not be done to, and why
+    not."""
+
+    done: Sequence[str]
+    failed: Sequence[tuple[Any, str]]
+
+
+def run_each(action: PageAction, rows: Sequence[Any], *, user_id: int, values: Mapping[str, Any]) -> Outcome:
+    """Do it to each row; one that it cannot be done to keeps none of the others waiting."""
+    done: list[str] = []
+    failed: list[tuple[Any, str]] = []
     for row in rows:
         try:
-            sentences.append(action.run(row, user_id, form.cleaned_data))
+            done.append(action.run(row, user_id, values))
         except ValueError as error:
-            if not sentences:
-                form.add_error(None, str(error))
-                return []
-            sentences.append(f"{row}: {error}")
-    counts = {sentence: sentences.count(sentence) for sentence in sentences}
-    return [sentence if number == 1 else f"{number} times: {sentence}" for sentence, number in counts.items()]
+            failed.append((row, str(error)))
+    counted = Counter(done).items()
+    told = [sentence if number == 1 else format_html("{} times: {}", number, sentence) for sentence, number in counted]
+    return Outcome(done=told, failed=failed)
+
+
+def refusals_of(refused: Iterable[tuple[str, str]]) -> list[str]:
+    """Of rows by their titles, each with why it was refused: a sentence for each refusal, with the rows it is about."""
+    titles: dict[str, list[str]] = {}
+    for title, refusal in refused:
+        titles.setdefault(refusal, []).append(title)
+    return [f"{_some_of(named)}: {refusal}" for refusal, named in titles.items()]
+
+
+def _some_of(titles: Sequence[str]) -> str:
+    more = len(titles) - _MOST_NAMED
+    return ", ".join(titles[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -1,4 +1,4 @@
-"""Addresses of the console's lists, filtered, and who may open them."""
+"""Addresses of the console's lists, filtered, and of rows' pages, and who may open them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,11 @@ def list_url(model: type[Model], **filters: Any) -> str:
     return _with(_page(model, "changelist"), filters)
 
 
+def row_url(model: type[Model], pk: int) -> str:
+    """The page of one row."""
+    return _page(model, "change", pk)
+
+
 def add_url(model: type[Model], **values: Any) -> str:
     """The empty form of a new row, with these values filled in."""
     return _with(_page(model, "add"), values)
@@ -26,8 +31,8 @@ def may(request: HttpRequest, verb: str, model: type[Model]) -> bool:
     return bool(request.user.has_perm(f"{options.app_label}.{verb}_{options.model_name}"))
 
 
-def _page(model: type[Model], what: str) -> str:
-    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{what}")
+def _page(model: type[Model], what: str, *ids: int) -> str:
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{what}", args=ids)
 
 
 def _with(address: str, values: dict[str, Any]) -> str:

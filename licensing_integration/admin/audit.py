@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, timedelta
 from typing import Any
 
@@ -14,16 +12,18 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from licensing_integration.admin.actions import is_id
-from licensing_integration.admin.mixins import ReadOnlyAdmin
-from licensing_integration.models import AuditEntry, ProductMapping
-from licensing_integration.services import audit
-from licensing_integration.services.csv_cells import guarded
+from licensing_integration.admin.addresses import row_url
+from licensing_integration.admin.csv_answer import csv_answer
+from licensing_integration.admin.mixins import ReadOnlyAdmin, SearchMixin
+from licensing_integration.domain.wording import count_of
+from licensing_integration.models import AuditEntry, LicenseLink, ProductMapping
+from licensing_integration.services import audit, search
 from licensing_integration.templatetags.console import moment
 
 MOST_EXPORTED = 10_000
@@ -42,7 +42,7 @@ class PersonFilter(admin.SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
         people = get_user_model()._default_manager.in_bulk(audit.user_ids())
         names = sorted((person.get_username(), str(pk)) for pk, person in people.items())
-        return [*((pk, name) for name, pk in names), (_NOBODY, "Nobody signed in, or deleted since")]
+        return [*((pk, name) for name, pk in names), (_NOBODY, "Nobody signed in")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         value = self.value() or ""
@@ -81,21 +81,23 @@ class DateFilter(admin.SimpleListFilter):
 
 
 @admin.register(AuditEntry)
-class AuditEntryAdmin(ReadOnlyAdmin):
+class AuditEntryAdmin(SearchMixin, ReadOnlyAdmin):
     list_display = ("when", "user_name", "what", "to_what", "why")
     list_display_links = None
     list_filter = (PersonFilter, ActionFilter, DateFilter)
     list_before_template = "admin/licensing_integration/includes/audit_export.html"
     ordering = ("-id",)
     sortable_by = ()
+    found = search.audit_entries_of
     empty_sentence = "Nobody has done anything here yet. Every action of a person is kept, with its reason."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEntry]:
         heavy = (
             *("link__desired", "link__applied", "link__observed", "purchase__state"),
+            *("link__item__attributes", "link__item__terms"),
             *("event__body", "event__fetched", "event__headers"),
         )
-        return super().get_queryset(request).select_related(*_SUBJECTS).defer(*heavy)
+        return super().get_queryset(request).select_related(*_SUBJECTS, "link__item").defer(*heavy)
 
     @admin.display(description="when")
     def when(self, entry: AuditEntry) -> SafeString:
@@ -109,7 +111,9 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     def to_what(self, entry: AuditEntry) -> SafeString | None:
         subject = _subject(entry)
         return (
-            format_html('<a class="li-link" href="{}">{}</a>', _url_of(subject), _name_of(subject)) if subject else None
+            format_html('<a class="li-link" href="{}">{}</a>', row_url(type(subject), subject.pk), _name_of(entry))
+            if subject
+            else None
         )
 
     @admin.display(description="why", empty_value="–")
@@ -119,7 +123,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     def page(self, request: HttpRequest, row: Any, extra_context: Any = None) -> HttpResponse:
         """An entry has no page: on to what it speaks of."""
         subject = _subject(row)
-        return HttpResponseRedirect(_url_of(subject) if subject else self.list_url())
+        return HttpResponseRedirect(row_url(type(subject), subject.pk) if subject else self.list_url())
 
     # --- as a file ---------------------------------------------------------------------------------------------------
 
@@ -134,26 +138,23 @@ class AuditEntryAdmin(ReadOnlyAdmin):
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         try:
-            entries = list(self.get_changelist_instance(request).get_queryset(request)[:MOST_EXPORTED])
+            found = list(self.get_changelist_instance(request).get_queryset(request)[: MOST_EXPORTED + 1])
         except IncorrectLookupParameters:
             return HttpResponseRedirect(self.list_url())
-        audit.record("audit.exported", f"Exported {len(entries)} entries of the audit.", user_id=request.user.pk)
-        headers = {"Content-Disposition": 'attachment; filename="audit.csv"', "Cache-Control": "no-store"}
-        # A byte order mark: without it spreadsheets take UTF-8 for something else.
-        return HttpResponse("\ufeff" + _csv(entries), content_type="text/csv; charset=utf-8", headers=headers)
+        entries, is_cut = found[:MOST_EXPORTED], len(found) > MOST_EXPORTED
+        what = f"{'the newest ' if is_cut else ''}{count_of(len(entries), 'entry', 'entries')}"
+        audit.record("audit.exported", f"Exported {what} of the audit.", user_id=request.user.pk)
+        return csv_answer("audit.csv", _rows(entries, is_cut=is_cut))
 
 
-def _csv(entries: Sequence[AuditEntry]) -> str:
-    file = io.StringIO()
-    writer = csv.writer(file)
-    writer.writerow(_COLUMNS)
+def _rows(entries: Sequence[AuditEntry], *, is_cut: bool) -> Iterator[Sequence[str]]:
+    yield _COLUMNS
     for entry in entries:
-        subject = _subject(entry)
-        name = _name_of(subject) if subject else ""
         at = entry.at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
-        cells = (at, entry.user_name, entry.action, entry.sentence, name, entry.reason)
-        writer.writerow([guarded(cell) for cell in cells])
-    return file.getvalue()
+        yield at, entry.user_name, entry.action, entry.sentence, _name_of(entry), entry.reason
+    if is_cut:
+        only = f"Only the newest {MOST_EXPORTED:,} entries are in this file. For older ones filter the list."
+        yield "", "", "", only, "", ""
 
 
 def _subject(entry: AuditEntry) -> Model | None:
@@ -161,12 +162,14 @@ def _subject(entry: AuditEntry) -> Model | None:
     return next((subject for name in _SUBJECTS if (subject := getattr(entry, name))), None)
 
 
-def _url_of(subject: Model) -> str:
-    return reverse(f"admin:{subject._meta.app_label}_{subject._meta.model_name}_change", args=[subject.pk])
-
-
-def _name_of(subject: Model) -> str:
-    return f"mapping {subject}" if isinstance(subject, ProductMapping) else str(subject)
+def _name_of(entry: AuditEntry) -> str:
+    """What the entry speaks of; empty if of nothing. A license without a key is named by what it is for."""
+    subject = _subject(entry)
+    if isinstance(subject, ProductMapping):
+        return f"mapping {subject}"
+    if isinstance(subject, LicenseLink) and not subject.key:
+        return f"license {subject.shown_key} for {subject.item.name or 'an unnamed product'} of {entry.purchase}"
+    return str(subject) if subject else ""
 
 
 def _words(action: str) -> str:

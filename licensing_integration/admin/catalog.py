@@ -30,6 +30,7 @@ from licensing_integration.admin.mapping_form import (
     conditions,
     policies_in_words,
     preset_values,
+    product_warning,
 )
 from licensing_integration.admin.mapping_versions import VersionPages, tell_waiting
 from licensing_integration.admin.mapping_widgets import PICKERS, offers, with_name
@@ -96,7 +97,7 @@ class ProductMappingAdmin(VersionPages, CsvPages):
             permission=CHANGE,
             explanation="The mapping counts as none for new purchases. They wait until it is activated again.",
             run=_deactivate,
-            why_not=lambda mapping: "" if mapping.is_active else f"{mapping} is not active.",
+            why_not=lambda mapping: "" if mapping.is_active else "It is not active.",
             preview=_effects_of_deactivating,
             is_danger=True,
         ),
@@ -183,17 +184,9 @@ class ProductMappingAdmin(VersionPages, CsvPages):
             f"The mapping of {link} was {{}}.", self.row_url(obj), obj, "saved" if change else "added"
         )
         self.message_user(request, sentence, messages.SUCCESS)
-        tell_waiting(request, waiting)
-        if form.server_problem:
-            self.message_user(request, form.server_problem, messages.WARNING)
-        if obj.is_license_needed and not obj.product_id and not obj.feature_code:
-            self.message_user(
-                request,
-                f"The mapping names no license product. Whoever buys {obj} gets a license only if the product has the "
-                f"attribute cryptlex_product_id or product_short_code in {obj.store}; without it the order waits. "
-                "Choose a license product in the mapping, or add the attribute in the store.",
-                messages.WARNING,
-            )
+        for problem in filter(None, (form.server_problem, product_warning(obj))):
+            self.message_user(request, problem, messages.WARNING)
+        tell_waiting(request, waiting, [obj])
 
     def response_add(
         self, request: HttpRequest, obj: ProductMapping, post_url_continue: str | None = None
@@ -293,10 +286,12 @@ class ProductMappingAdmin(VersionPages, CsvPages):
 
     def _check(self, request: HttpRequest, mappings: Sequence[ProductMapping]) -> None:
         found = list(zip(mappings, catalog.check_for(mappings, user_id=request.user.pk), strict=True))
-        for mapping, problems in found:
-            for problem in problems:
+        for mapping, checked in found:
+            for problem in checked.problems:
                 self.message_user(request, f"{mapping}: {problem}", messages.ERROR)
-        good = [mapping for mapping, problems in found if not problems]
+            if checked.note:
+                self.message_user(request, f"{mapping}: {checked.note}", messages.INFO)
+        good = [mapping for mapping, checked in found if not (checked.problems or checked.note)]
         if good:
             subject = str(good[0]) if len(good) == 1 else f"{len(good)} mappings"
             self.message_user(request, f"{subject}: nothing wrong was found.", messages.SUCCESS)

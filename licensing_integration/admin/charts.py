@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, Final
 
@@ -51,8 +51,8 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
-    """One line or color of a chart. ``values``: one for each day. ``summary``: their sum, or the latest where a
-    sum makes no sense."""
+    """One line or color of a chart. ``values``: one for each day. ``summary``: their sum, ``up to`` it where the same
+    row may be counted on several days, or the latest where a sum makes no sense."""
 
     label: str
     color: str
@@ -143,7 +143,15 @@ def event_chart(days: Days) -> Chart:
 def license_chart(days: Days) -> Chart:
     """Licenses issued, renewed, suspended, ended."""
     series = [
-        _counted(days, what.capitalize(), color, lambda figures: figures.licenses, name=what, link=_licenses(what))
+        _counted(
+            days,
+            what.capitalize(),
+            color,
+            lambda figures: figures.licenses,
+            name=what,
+            link=_licenses(what),
+            may_repeat=True,
+        )
         for what, color in _HAPPENINGS.items()
     ]
     return Chart(
@@ -183,6 +191,7 @@ def error_chart(days: Days) -> Chart:
             lambda figures: figures.errors,
             name=server,
             link=_licenses(Happening.FAILED, server=server),
+            may_repeat=True,
         )
         for number, server in enumerate(servers)
     ]
@@ -216,10 +225,13 @@ def _counted(
     *,
     name: str,
     link: Link,
+    may_repeat: bool = False,
 ) -> Series:
     values = [part(figures).get(name, 0) if figures else 0 for _, figures in days]
     cells = [_number(value, link(day, day)) for (day, _), value in zip(days, values, strict=True)]
     total = _number(sum(values), link(days[0][0], days[-1][0]))
+    if may_repeat and sum(1 for value in values if value) > 1:
+        total = replace(total, text=f"up to {total.text}")
     return Series(label=label, color=color, values=values, cells=cells, summary=total)
 
 

@@ -7,15 +7,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from django.urls import reverse
-
+from licensing_integration.admin.addresses import row_url
+from licensing_integration.admin.mapping_widgets import with_name
 from licensing_integration.domain.licenses import DesiredLicense, LicenseSnapshot
 from licensing_integration.domain.outcomes import ExpiryMode, LicenseState
-from licensing_integration.models import LicenseLink
+from licensing_integration.models import LicenseLink, ProductMapping
 from licensing_integration.services import choices
 from licensing_integration.services.codec import from_json
 from licensing_integration.services.explain import is_other_use
-from licensing_integration.templatetags.console import moment
+from licensing_integration.templatetags.console import NEVER, NO_DATE, moment
 
 NOT_SAID = "as the license template says"
 UNKNOWN = "not reported yet"
@@ -63,18 +63,16 @@ def _with_names(rows: Sequence[Row], server: str) -> list[Row]:
     lists = choices.known_server_lists(server)
     names = lists.names if lists else {}
 
-    def _named(product: str) -> str:
-        return f"{names[product]} ({product})" if product in names else product
+    def _named(row: Row) -> Row:
+        wanted, reported = (with_name(product, names.get(product, "")) for product in (row.wanted, row.reported))
+        return replace(row, wanted=wanted, reported=reported)
 
-    return [
-        replace(row, wanted=_named(row.wanted), reported=_named(row.reported)) if row.label == _PRODUCT else row
-        for row in rows
-    ]
+    return [_named(row) if row.label == _PRODUCT else row for row in rows]
 
 
 def _mapping_url(link: LicenseLink) -> str:
     mapping_id = link.item.mapping_id
-    return reverse("admin:licensing_integration_productmapping_change", args=[mapping_id]) if mapping_id else ""
+    return row_url(ProductMapping, mapping_id) if mapping_id else ""
 
 
 def _rows(link: LicenseLink, wanted: DesiredLicense, reported: LicenseSnapshot | None) -> list[Row]:
@@ -90,12 +88,14 @@ def _rows(link: LicenseLink, wanted: DesiredLicense, reported: LicenseSnapshot |
         _row(label, wanted=wanted, reported=reported, name=name, origin_name=origin_name, origins=origins)
         for label, (name, origin_name) in names.items()
     ]
-    state = _state_row(wanted, reported, has_override=bool(link.override_state))
+    state = _state_row(wanted, reported, has_override=link.is_overridden and bool(link.override_state))
     if wanted.state is LicenseState.ABSENT and reported is None:
         return [replace(state, reported=GONE)]
     return [
         state,
-        _expiry_row(wanted, reported, origins, has_override=link.override_expires_at is not None),
+        _expiry_row(
+            wanted, reported, origins, has_override=link.is_overridden and link.override_expires_at is not None
+        ),
         *_wanted_only(wanted, origins),
         *rows,
         *_guide_rows(wanted, reported, origins),
@@ -143,17 +143,18 @@ def _expiry_row(
     wanted: DesiredLicense, reported: LicenseSnapshot | None, origins: Mapping[str, str], *, has_override: bool
 ) -> Row:
     words = {
-        ExpiryMode.PAID_THROUGH: _moment(wanted.expires_at),
+        ExpiryMode.PAID_THROUGH: moment(wanted.expires_at),
         ExpiryMode.INTERVAL: f"{wanted.periods} paid period{'' if wanted.periods == 1 else 's'}",
-        ExpiryMode.PERPETUAL: "never",
+        ExpiryMode.PERPETUAL: NEVER,
         ExpiryMode.TEMPLATE: NOT_SAID,
     }
     goal = {ExpiryMode.PAID_THROUGH: wanted.expires_at, ExpiryMode.PERPETUAL: None}
+    no_end = NEVER if wanted.expiry is ExpiryMode.PERPETUAL else NO_DATE
     is_dated = wanted.expiry in goal and reported is not None
     return Row(
         label="Expires",
         wanted=words[wanted.expiry],
-        reported=_moment(reported.expires_at) if reported else UNKNOWN,
+        reported=moment(reported.expires_at) or no_end if reported else UNKNOWN,
         origin="override" if has_override else origins.get("expiry", ""),
         is_different=is_dated and reported is not None and not _is_same_end(goal[wanted.expiry], wanted, reported),
     )
@@ -209,7 +210,3 @@ def _maintenance(wanted: DesiredLicense) -> str:
 
 def _yes_no(value: bool | None) -> str:
     return "" if value is None else "yes" if value else "no"
-
-
-def _moment(value: datetime | None) -> str:
-    return moment(value) if value else "never"

@@ -17,7 +17,9 @@ from django.utils import timezone
 from django.utils.html import format_html
 
 from licensing_integration import conf
+from licensing_integration.admin.addresses import row_url
 from licensing_integration.exceptions import LicensingIntegrationError
+from licensing_integration.models import WebhookEvent
 from licensing_integration.services import connection_checks, connections_report
 from licensing_integration.services.connection_checks import CheckResult
 
@@ -55,7 +57,7 @@ def send_test_event(request: HttpRequest, name: str) -> HttpResponse:
     except LicensingIntegrationError as error:
         messages.error(request, f"The test event was refused. {error}")
     else:
-        url = reverse("admin:licensing_integration_webhookevent_change", args=[event.pk])
+        url = row_url(WebhookEvent, event.pk)
         sentence = 'The signature is right. Stored as <a href="{}">event {}</a>, a test event. Verdict: {}.'
         messages.success(request, format_html(sentence, url, event.pk, event.get_state_display().lower()))
     return HttpResponseRedirect(reverse("admin:connections"))

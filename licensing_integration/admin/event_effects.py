@@ -19,7 +19,8 @@ from licensing_integration.domain.facts import (
 from licensing_integration.models import HistoryEntry, LicenseLink, Purchase, PurchaseAlias, WebhookEvent
 from licensing_integration.services.translate import translate_as_stored
 
-# Of history entries, purchases and licenses: an order of a thousand units is read on its own page.
+# Of history entries, purchases and licenses: an order of a thousand units is read on its own page. One more of each is
+# fetched, to know whether there are more.
 MOST_SHOWN = 100
 
 
@@ -53,8 +54,8 @@ class Effects:
 def effects_of(event: WebhookEvent) -> Effects:
     """Read from our rows alone: no store and no license server is asked."""
     facts = _facts(event)
-    entries = list(_entries(event))
-    planned = list(_links_planned_by(event))
+    all_entries, all_planned = list(_entries(event)), list(_links_planned_by(event))
+    entries, planned = all_entries[:MOST_SHOWN], all_planned[:MOST_SHOWN]
     links = {link.pk: link for link in [*planned, *(entry.link for entry in entries if entry.link)]}
     purchases = {entry.purchase_id: entry.purchase for entry in entries}
     purchases |= {link.purchase_id: link.purchase for link in planned}
@@ -65,8 +66,8 @@ def effects_of(event: WebhookEvent) -> Effects:
     told = tell(entry for entry in entries if entry.link_id or entry.changes or entry.sentence not in said)
     return Effects(
         said=said,
-        purchases=[_purchase_effect(purchases[pk], links.values(), told) for pk in sorted(purchases)],
-        is_cut=max(len(entries), len(planned), len(purchases)) >= MOST_SHOWN,
+        purchases=[_purchase_effect(purchases[pk], links.values(), told) for pk in sorted(purchases)[:MOST_SHOWN]],
+        is_cut=max(len(all_entries), len(all_planned), len(purchases)) > MOST_SHOWN,
     )
 
 
@@ -92,12 +93,12 @@ def _purchase_effect(purchase: Purchase, links: Iterable[LicenseLink], told: Seq
 def _entries(event: WebhookEvent) -> Iterable[HistoryEntry]:
     told = HistoryEntry.objects.filter(event=event).select_related("purchase", "link__item").order_by("id")
     heavy = ("purchase__state", "link__desired", "link__applied", "link__observed", "link__item__terms")
-    return told.defer(*heavy)[:MOST_SHOWN]
+    return told.defer(*heavy)[: MOST_SHOWN + 1]
 
 
 def _links_planned_by(event: WebhookEvent) -> Iterable[LicenseLink]:
     planned = LicenseLink.objects.filter(cause=event).select_related("item", "purchase").order_by("id")
-    return planned.defer("desired", "applied", "observed", "item__terms", "purchase__state")[:MOST_SHOWN]
+    return planned.defer("desired", "applied", "observed", "item__terms", "purchase__state")[: MOST_SHOWN + 1]
 
 
 def _purchases_named(store: str, facts: Sequence[PurchaseFact]) -> set[int]:
@@ -107,7 +108,7 @@ def _purchases_named(store: str, facts: Sequence[PurchaseFact]) -> set[int]:
         return set()
     by_id = Purchase.objects.filter(store=store, external_id__in=names).order_by().values("pk")
     by_alias = PurchaseAlias.objects.filter(store=store, value__in=names).order_by().values("purchase_id")
-    return set(by_id.union(by_alias).values_list("pk", flat=True)[:MOST_SHOWN])
+    return set(by_id.union(by_alias).values_list("pk", flat=True)[: MOST_SHOWN + 1])
 
 
 def _names(fact: PurchaseFact) -> tuple[str, ...]:

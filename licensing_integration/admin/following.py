@@ -32,12 +32,17 @@ _SETS_OFF: Final = frozenset(
 
 def next_look(request: HttpRequest, links: Iterable[LicenseLink], timeline: Timeline, *, now: datetime) -> int:
     """The number of the next look at a page of ``links`` with this ``timeline``; 0 when nothing is about to change, or
-    on a page that was not simply opened: it may hold what the next one would not, such as a whole key."""
+    on a page that was not simply opened: it may hold what the next one would not, such as a whole key. A license that
+    is tried again later than somebody looks is left alone."""
     text = request.GET.get("look", "")
     number = int(text) + 1 if text.isascii() and text.isdigit() and len(text) < 3 else 1
     is_plain = request.method == "GET" and timeline.is_newest
-    is_moving = any(link.sync_state == SyncState.PENDING for link in links) or _was_just_asked(timeline, now=now)
+    is_moving = any(_is_soon(link, now=now) for link in links) or _was_just_asked(timeline, now=now)
     return number if is_plain and is_moving and number <= MOST_LOOKS else 0
+
+
+def _is_soon(link: LicenseLink, *, now: datetime) -> bool:
+    return link.sync_state == SyncState.PENDING and (link.retry_at is None or link.retry_at < now + _AT_WORK)
 
 
 def _was_just_asked(timeline: Timeline, *, now: datetime) -> bool:

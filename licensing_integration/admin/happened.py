@@ -58,11 +58,11 @@ class Happened:
     def narrow(self, links: QuerySet[Any]) -> QuerySet[Any]:
         start, end = span_of(self.first, self.last)
         entries = HistoryEntry.objects.filter(at__gte=start, at__lt=end, kind__in=KINDS[self.happening]).order_by()
-        found = links.filter(_is_among(entries.values("link_id")))
+        found = links.filter(is_among(entries.values("link_id")))
         return found.filter(server=self.server) if self.server else found
 
 
-def _is_among(ids: QuerySet[Any]) -> Func:
+def is_among(ids: QuerySet[Any]) -> Func:
     """Whether the primary key is one of these. With ``IN (SELECT …)`` and a limit PostgreSQL may go through all
     licenses, the newest first, and ask of each; so it is made to find the ids beforehand."""
     return Func(

@@ -1,4 +1,4 @@
-"""History: every sentence, newest first, with what is behind it. Nobody writes here; services do."""
+"""History: the story of a license or of a purchase, newest first, with what is behind each sentence."""
 
 from __future__ import annotations
 
@@ -8,19 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
-from django.urls import reverse
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
-from django.utils.text import capfirst
 
 from licensing_integration.admin.actions import is_id
-from licensing_integration.admin.mixins import ReadOnlyAdmin, SearchMixin
+from licensing_integration.admin.addresses import row_url
 from licensing_integration.admin.payloads import Readable, readable_json
-from licensing_integration.models import HistoryEntry, LicenseLink, MappingVersion, Purchase
-from licensing_integration.services import search
+from licensing_integration.models import HistoryEntry, LicenseLink, MappingVersion, ProductMapping, Purchase
 from licensing_integration.templatetags.console import moment
 
 PER_PAGE = 50
@@ -151,7 +145,7 @@ def _told(entry: HistoryEntry, versions: _Versions) -> Told:
     saved = versions.get(mapping_id, ()) if mapping_id else ()
     place = bisect_right(saved, entry.at, key=lambda version: version[0])
     number = saved[place - 1][1] if place else None
-    page = reverse("admin:licensing_integration_productmapping_change", args=[mapping_id]) if number else ""
+    page = row_url(ProductMapping, mapping_id) if mapping_id and number else ""
     return Told(
         entry=entry,
         tone="info" if entry.user_id else _TONES.get(entry.kind.rpartition(".")[2], ""),
@@ -205,52 +199,3 @@ def _readable(body: Any, link: LicenseLink | None) -> Readable | None:
     if body in (None, "", {}):
         return None
     return readable_json(body, keys=[link.key] if link and link.key else ())
-
-
-# --- the list --------------------------------------------------------------------------------------------------------
-
-
-def _entries_found(hits: search.Hits) -> QuerySet[Any]:
-    wanted = HistoryEntry.objects.filter(purchase__in=search.purchases_of(hits))
-    return wanted.order_by().values("pk")
-
-
-@admin.register(HistoryEntry)
-class HistoryEntryAdmin(SearchMixin, ReadOnlyAdmin):
-    list_display = ("when", "sentence", "subject", "because_of")
-    list_display_links = ("when",)
-    ordering = ("-id",)
-    sortable_by = ()
-    found = _entries_found
-    page_template = "admin/licensing_integration/history_entry.html"
-    empty_sentence = "No history yet. Every change of a purchase or license leaves a sentence here."
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[HistoryEntry]:
-        rows: QuerySet[HistoryEntry] = (
-            super().get_queryset(request).select_related("event", "user", "purchase", "link__item")
-        )
-        return rows.defer(*_HEAVY, "purchase__state", "calls")
-
-    @admin.display(description="when")
-    def when(self, entry: HistoryEntry) -> SafeString:
-        return moment(entry.at, "seconds")
-
-    @admin.display(description="about")
-    def subject(self, entry: HistoryEntry) -> SafeString:
-        if entry.link:
-            url = reverse("admin:licensing_integration_licenselink_change", args=[entry.link_id])
-            return format_html('<a href="{}">License {}</a>', url, entry.link.masked_key or "without a key")
-        url = reverse("admin:licensing_integration_purchase_change", args=[entry.purchase_id])
-        return format_html('<a href="{}">{}</a>', url, capfirst(str(entry.purchase)))
-
-    @admin.display(description="because of")
-    def because_of(self, entry: HistoryEntry) -> str:
-        if entry.user:
-            return entry.user.get_username()
-        return entry.event.event_type if entry.event else "the clock"
-
-    def row_title(self, row: HistoryEntry) -> str:
-        return "What happened to a license" if row.link_id else "What happened to a purchase"
-
-    def page_context(self, request: HttpRequest, row: HistoryEntry) -> dict[str, Any]:
-        return {"told": tell([row])[0]}

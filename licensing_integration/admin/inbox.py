@@ -10,21 +10,22 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
 from licensing_integration import conf
 from licensing_integration.admin.actions import PageAction, ReasonForm, read_ids
+from licensing_integration.admin.addresses import row_url
 from licensing_integration.admin.attention import AttentionFilter
 from licensing_integration.admin.event_effects import MOST_SHOWN, Effects, effects_of
 from licensing_integration.admin.mixins import ReadOnlyAdmin, SearchMixin
 from licensing_integration.admin.payloads import readable_json
 from licensing_integration.admin.replays import MAY_REPLAY_MANY, confirmation
-from licensing_integration.domain.outcomes import EventState
+from licensing_integration.domain.outcomes import UNPROCESSABLE, EventState
 from licensing_integration.exceptions import ConfigurationProblem
-from licensing_integration.models import LicenseLink, RejectedDelivery, WebhookEvent
+from licensing_integration.models import BulkReplay, LicenseLink, RejectedDelivery, WebhookEvent
 from licensing_integration.services import erasure, interventions, rejections, replays, search
 from licensing_integration.services.connections import adapter_of
 from licensing_integration.services.rehearsal import preview_replay
@@ -40,11 +41,12 @@ VERDICTS: Mapping[str, tuple[str, str]] = {
     EventState.IGNORED: ("We know this type; it means nothing for licensing.", ""),
     EventState.UNSUPPORTED: (
         "We do not know this type, so nothing was done.",
-        "Switch the type off in the store, or replay it after an update that knows it.",
+        "Switch the type off in the store and set the event aside, or replay it after an update that knows it.",
     ),
     EventState.MALFORMED: (
         "It cannot be read.",
-        "Compare the payload below with the store's dashboard. Replay it after an update that can read it.",
+        "Compare the payload below with the store's dashboard. Replay it after an update that can read it, "
+        "or set it aside.",
     ),
     EventState.HELD: (
         "It is a test event, and test events of this store are held back.",
@@ -52,10 +54,11 @@ VERDICTS: Mapping[str, tuple[str, str]] = {
     ),
     EventState.FAILED: (
         "We could not process it.",
-        "Mend what the problem above names, then replay it.",
+        "Mend what the problem above names, then replay it. If nothing is to come of it, set it aside.",
     ),
 }
 
+_SET_ASIDE = ("A person set it aside, so nothing comes of it unless it is replayed.", "")
 
 _HEAVY = ("body", "fetched", "headers")
 _LONGEST_ID = 32  # the stores make theirs of some 30 characters
@@ -124,7 +127,7 @@ def _why_not_replay(event: WebhookEvent) -> str:
         return erasure.WHY_NO_REPLAY
     if event.state == EventState.RECEIVED:
         return "This event is waiting for a worker already."
-    if event.state == EventState.IGNORED:
+    if event.state == EventState.IGNORED and not interventions.is_set_aside(event):
         return "Events of this type mean nothing for licensing; there is nothing to replay."
     return ""
 
@@ -132,6 +135,22 @@ def _why_not_replay(event: WebhookEvent) -> str:
 def _replay(event: WebhookEvent, user_id: int, values: Mapping[str, Any]) -> str:
     interventions.replay_events([event.pk], user_id=user_id, reason=values["reason"])
     return "The event is translated and planned again; this takes a moment."
+
+
+def _why_not_set_aside(event: WebhookEvent) -> str:
+    return "" if event.state in UNPROCESSABLE else "Only events that could not be processed are set aside."
+
+
+def _set_aside(event: WebhookEvent, user_id: int, values: Mapping[str, Any]) -> str:
+    interventions.set_aside(event.pk, user_id=user_id, reason=values["reason"])
+    return "Set aside. It no longer needs attention."
+
+
+def _verdict_in_words(event: WebhookEvent) -> tuple[str, str]:
+    """What its verdict means, and what to do next."""
+    if erasure.is_erased(event):
+        return erasure.WHY_NO_REPLAY, ""
+    return _SET_ASIDE if interventions.is_set_aside(event) else VERDICTS[event.state]
 
 
 @admin.register(WebhookEvent)
@@ -144,6 +163,7 @@ class WebhookEventAdmin(SearchMixin, ReadOnlyAdmin):
     ordering = ("-id",)
     sortable_by = ()
     actions = ("replay_selected",)
+    many_permission = MAY_REPLAY_MANY
     list_before_template = "admin/licensing_integration/includes/webhook_log_links.html"
     found = search.events_of
     page_template = "admin/licensing_integration/webhook_event.html"
@@ -160,11 +180,24 @@ class WebhookEventAdmin(SearchMixin, ReadOnlyAdmin):
             why_not=_why_not_replay,
             preview=lambda events: preview_replay([event.pk for event in events]).sentences,
         ),
+        PageAction(
+            name="set-aside",
+            label="Set aside",
+            permission="licensing_integration.replay_webhookevent",
+            explanation="Nothing comes of the event, and it leaves what needs attention. What was wrong with it stays "
+            "readable, beside the reason, and it can still be replayed.",
+            run=_set_aside,
+            why_not=_why_not_set_aside,
+        ),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[WebhookEvent]:
         """Without the payloads, which may be megabytes each."""
         return super().get_queryset(request).defer(*_HEAVY)
+
+    def for_actions(self, rows: QuerySet[WebhookEvent]) -> QuerySet[WebhookEvent]:
+        """Without the payloads here, too: what may be done to many asks for none."""
+        return rows
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> WebhookEvent | None:
         """With the payload, all of it at once."""
@@ -198,7 +231,7 @@ class WebhookEventAdmin(SearchMixin, ReadOnlyAdmin):
         return format_html('<span class="li-problem">{}</span>', short) if short else ""
 
     def page_context(self, request: HttpRequest, row: WebhookEvent) -> dict[str, Any]:
-        meaning, next_step = (erasure.WHY_NO_REPLAY, "") if erasure.is_erased(row) else VERDICTS[row.state]
+        meaning, next_step = _verdict_in_words(row)
         effects = effects_of(row)
         keys = _keys_of(effects)
         return {
@@ -243,7 +276,7 @@ class WebhookEventAdmin(SearchMixin, ReadOnlyAdmin):
             except ValueError as error:
                 form.add_error(None, str(error))
             else:
-                return HttpResponseRedirect(reverse("admin:licensing_integration_bulkreplay_change", args=[replay.pk]))
+                return HttpResponseRedirect(row_url(BulkReplay, replay.pk))
         return self._ask_about_replay(request, ids[: replays.MOST_EVENTS], form=form)
 
     def _ask_about_replay(

@@ -14,13 +14,16 @@ from unfold.widgets import INPUT_CLASSES, UnfoldAdminEmailInputWidget, UnfoldAdm
 from licensing_integration.admin.actions import PageAction, ReasonForm
 from licensing_integration.domain.desired import Override
 from licensing_integration.domain.outcomes import LicenseState
-from licensing_integration.domain.wording import format_moment
 from licensing_integration.models import LicenseLink
 from licensing_integration.services import interventions, rehearsal, resend
+from licensing_integration.templatetags.console import moment
 
 _MOST_FORESEEN = 20  # each takes some milliseconds
 _YEARS = range(2000, 2201)  # near the ends of the calendar, other time zones have no such moment
 _MAY_OVERRIDE = "licensing_integration.override_licenselink"
+_NO_ADDRESS = (
+    "No address of the customer is known here, so enter the one to send to. Make sure that whoever asks is the buyer."
+)
 
 
 def _moment_field(label: str, *, is_required: bool, help_text: str) -> forms.DateTimeField:
@@ -55,9 +58,9 @@ class OverrideForm(ReasonForm):
         values = super().clean() or {}
         zone = _zone(values.get("zone", ""))
         for name in ("expires_at", "until"):
-            if moment := values.get(name):
-                values[name] = moment.replace(tzinfo=zone)
-                if moment.year not in _YEARS:
+            if typed := values.get(name):
+                values[name] = typed.replace(tzinfo=zone)
+                if typed.year not in _YEARS:
                     self.add_error(name, f"Choose a year from {_YEARS[0]} to {_YEARS[-1]}.")
         return values
 
@@ -80,6 +83,12 @@ class ResendForm(ReasonForm):
     )
     field_order = ("address", "reason")
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not self.initial.get("address"):
+            self.fields["address"].required = True
+            self.fields["address"].help_text = _NO_ADDRESS
+
 
 # --- what they do ----------------------------------------------------------------------------------------------------
 
@@ -99,7 +108,7 @@ def _override(link: LicenseLink, user_id: int, values: Mapping[str, Any]) -> str
         state=LicenseState(values["state"]) if values["state"] else None,
         expires_at=values["expires_at"],
     )
-    return f"The override is set until {format_moment(until)}; the license follows in a moment."
+    return format_html("The override is set until {}; the license follows in a moment.", moment(until))
 
 
 def _end_override(link: LicenseLink, user_id: int, values: Mapping[str, Any]) -> str:
@@ -113,7 +122,7 @@ def _issue_again(link: LicenseLink, user_id: int, values: Mapping[str, Any]) -> 
 
 
 def _resend(link: LicenseLink, user_id: int, values: Mapping[str, Any]) -> str:
-    mail = resend.resend_keys([link], address=values.get("address", ""), user_id=user_id, reason=values["reason"])
+    mail = resend.resend_keys([link], address=values.get("address"), user_id=user_id, reason=values["reason"])
     return f"The key is on its way to {mail.address}; the history tells when the mail server has taken it."
 
 
@@ -139,7 +148,7 @@ def _override_preview(links: Sequence[LicenseLink]) -> Sequence[str]:
 
 
 def _foresee_override(links: Sequence[LicenseLink], values: Mapping[str, Any]) -> Sequence[str]:
-    """With the dates as they are understood, in UTC."""
+    """With the moment as it is understood."""
     state = LicenseState(values["state"]) if values["state"] else None
     override = Override(until=values["until"], state=state, expires_at=values["expires_at"])
     changes = [
@@ -148,13 +157,13 @@ def _foresee_override(links: Sequence[LicenseLink], values: Mapping[str, Any]) -
         for sentence in rehearsal.preview_override(link.pk, override=override)
     ]
     more = [f"{len(links) - _MOST_FORESEEN} more were not looked at."] if len(links) > _MOST_FORESEEN else []
-    return (*changes, *more, f"The plan wins again on {format_moment(override.until)}.")
+    return (*changes, *more, format_html("The plan wins again on {}.", moment(override.until)))
 
 
 def _as_planned(link: LicenseLink) -> str:
     wanted, ends = link.desired.get("state", ""), link.desired.get("expires_at")
-    end = f", until {format_moment(datetime.fromisoformat(ends))}" if ends else ""
-    return f"Wanted now: {wanted}{end}. {link.reason}"
+    end = format_html(", until {}", moment(datetime.fromisoformat(ends))) if ends else ""
+    return format_html("Wanted now: {}{}. {}", wanted, end, link.reason)
 
 
 def _end_override_preview(links: Sequence[LicenseLink]) -> Sequence[str]:
@@ -167,7 +176,7 @@ def _end_override_preview(links: Sequence[LicenseLink]) -> Sequence[str]:
 
 
 def _issue_again_preview(links: Sequence[LicenseLink]) -> Sequence[str]:
-    keys = ", ".join(link.masked_key or "a license without a key" for link in links[:5])
+    keys = ", ".join(f"license {link.shown_key}" for link in links[:5])
     return (
         f"Forgotten here: {keys}{' and more' if len(links) > 5 else ''}.",
         "The license server is searched first: a license of this slot that is still there is taken back, key and all.",
@@ -214,7 +223,7 @@ END_OVERRIDE = PageAction(
     explanation="The plan wins again, now.",
     preview=_end_override_preview,
     run=_end_override,
-    why_not=lambda link: "" if link.override_until else "The license is not overridden.",
+    why_not=lambda link: "" if link.is_overridden else "The license is not overridden.",
 )
 ISSUE_AGAIN = PageAction(
     name="issue-again",

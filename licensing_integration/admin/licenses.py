@@ -12,7 +12,7 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.text import capfirst
+from django.utils.text import Truncator, capfirst
 
 from licensing_integration.admin import license_actions
 from licensing_integration.admin.actions import is_id
@@ -22,40 +22,37 @@ from licensing_integration.admin.following import next_look
 from licensing_integration.admin.happened import HappenedFilter
 from licensing_integration.admin.history import entries_of_link, timeline
 from licensing_integration.admin.mixins import ReadOnlyAdmin, SearchMixin
+from licensing_integration.admin.of_purchase import PurchaseFilter
+from licensing_integration.admin.standing import standing
 from licensing_integration.domain.outcomes import SyncState
 from licensing_integration.exceptions import ConfigurationProblem, RemoteError
 from licensing_integration.models import LicenseLink
 from licensing_integration.services import explain, interventions, resend, search
-from licensing_integration.services.attention import OVERRIDE_ENDS_WITHIN, concerns_of
+from licensing_integration.services.attention import concerns_of
 from licensing_integration.services.connections import backend_of
+from licensing_integration.services.purchases import load_state
 from licensing_integration.services.refresh import Answer, ask_server
-from licensing_integration.templatetags.console import IN_STEP, in_step, moment, state, tag
+from licensing_integration.templatetags.console import IN_STEP, expires, in_step, state, tag
 
 _MAY_REVEAL = "licensing_integration.reveal_key_licenselink"
 _MAY_REFRESH = "licensing_integration.resync_licenselink"
 _CHANGED_BY_HAND = ("different on the server", "warning")
 _ADVICE = {concern.slug: concern.advice for concern in concerns_of(LicenseLink)}
+_LONGEST_TROUBLE = 80
 _NOT_STORED = {"Cache-Control": "no-store"}
 
 
 class OverrideFilter(admin.SimpleListFilter):
-    """Licenses that staff have decided about, soonest to end or not."""
+    """Licenses that staff have decided about."""
 
     title = "override"
     parameter_name = "override"
 
     def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]) -> list[tuple[str, str]]:
-        return [("any", "Set"), ("week", "Ends within a week")]
+        return [("any", "Set")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        now = timezone.now()
-        match self.value():
-            case "any":
-                return queryset.filter(override_until__gt=now)
-            case "week":
-                return queryset.filter(override_until__gt=now, override_until__lte=now + OVERRIDE_ENDS_WITHIN)
-            case _:
-                return queryset
+        return queryset.filter(override_until__gt=timezone.now()) if self.value() == "any" else queryset
 
 
 class InStepFilter(admin.SimpleListFilter):
@@ -74,7 +71,7 @@ class InStepFilter(admin.SimpleListFilter):
 @admin.register(LicenseLink)
 class LicenseLinkAdmin(SearchMixin, ReadOnlyAdmin):
     list_display = ("key_ending", "customer", "product", "license_state", "expires", "in_step", "trouble")
-    list_filter = (AttentionFilter, "state", InStepFilter, OverrideFilter, HappenedFilter)
+    list_filter = (AttentionFilter, "state", InStepFilter, OverrideFilter, HappenedFilter, PurchaseFilter)
     ordering = ("-id",)
     sortable_by = ()
     found = search.links_of
@@ -91,14 +88,14 @@ class LicenseLinkAdmin(SearchMixin, ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[LicenseLink]:
         rows: QuerySet[LicenseLink] = super().get_queryset(request).select_related("item", "purchase")
-        return rows.defer("desired", "applied", "observed", "item__attributes", "item__terms", "purchase__state")
+        return rows.defer("applied", "observed", "item__attributes", "item__terms", "purchase__state")
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> LicenseLink | None:
         """With everything its page shows, in one query."""
         if not is_id(object_id):
             return None
         rows = LicenseLink.objects.select_related("item", "purchase", "override_by", "cause")
-        heavy = ("cause__body", "cause__fetched", "cause__headers", "purchase__state")
+        heavy = ("cause__body", "cause__fetched", "cause__headers")
         return rows.defer(*heavy).filter(pk=object_id).first()
 
     @admin.display(description="key")
@@ -114,9 +111,8 @@ class LicenseLinkAdmin(SearchMixin, ReadOnlyAdmin):
         return state(link.state, link.get_state_display())
 
     @admin.display(description="expires")
-    def expires(self, link: LicenseLink) -> str:
-        is_endless = link.expires_at is None and bool(link.external_id)
-        return "never" if is_endless else moment(link.expires_at)
+    def expires(self, link: LicenseLink) -> SafeString:
+        return expires(link)
 
     @admin.display(description="in step")
     def in_step(self, link: LicenseLink) -> SafeString:
@@ -127,11 +123,20 @@ class LicenseLinkAdmin(SearchMixin, ReadOnlyAdmin):
         return link.purchase.customer_email
 
     @admin.display(description="trouble", empty_value="")
-    def trouble(self, link: LicenseLink) -> str:
-        return link.get_failure_mode_display() or ("Question" if link.question else "")
+    def trouble(self, link: LicenseLink) -> SafeString | str:
+        """In the license server's own words, where it said some; whole on hover."""
+        text = link.failure_message or link.get_failure_mode_display() or link.question
+        short = Truncator(text).chars(_LONGEST_TROUBLE)
+        return format_html('<span class="li-problem" title="{}">{}</span>', text, short) if text else ""
 
     def row_title(self, row: LicenseLink) -> str:
-        return f"License {row.masked_key or 'without a key'} of {self.product(row)}"
+        return f"License {row.shown_key} of {self.product(row)}"
+
+    def title_among_others(self, row: LicenseLink) -> str:
+        """With its purchase and customer: several may be without a key, or be units of one product."""
+        unit = f"unit {row.unit}" if row.item.quantity > 1 else ""
+        of = ", ".join(filter(None, [str(row.purchase), unit, row.purchase.customer_email]))
+        return f"{self.row_title(row)} ({of})"
 
     # --- its page ----------------------------------------------------------------------------------------------------
 
@@ -139,11 +144,11 @@ class LicenseLinkAdmin(SearchMixin, ReadOnlyAdmin):
         comparison = compare(row)
         differences = [line.label for line in comparison if line.is_different]
         is_changed = bool(differences) and row.sync_state == SyncState.SETTLED
-        has_override = row.override_until is not None and row.override_until > timezone.now()
         story = timeline(request, entries_of_link(row))
         may_resend = license_actions.RESEND.is_permitted(request)
         return {
             "product": self.product(row),
+            "standing": standing(load_state(row.purchase)),
             "in_step": tag(*_CHANGED_BY_HAND) if is_changed else in_step(row.sync_state),
             "is_not_issued": row.sync_state == SyncState.ATTENTION and not row.external_id and row.failure_message,
             "wanted_state": explain.state_wanted_instead(row),
@@ -155,8 +160,7 @@ class LicenseLinkAdmin(SearchMixin, ReadOnlyAdmin):
             "next_look": next_look(request, [row], story, now=timezone.now()),
             "explanation": explain.explain(row),
             "dashboard_url": _dashboard_url(row),
-            "has_override": has_override,
-            "ends_before_override": explain.end_before(row, row.override_until) if has_override else None,
+            "ends_before_override": explain.end_before(row, row.override_until) if row.is_overridden else None,
             "may_reveal": bool(row.key) and request.user.has_perm(_MAY_REVEAL),
             "reveal_url": self.action_url("reveal", row),
             "copy_url": self.action_url("copy", row),
@@ -192,10 +196,9 @@ class LicenseLinkAdmin(SearchMixin, ReadOnlyAdmin):
         self._require_permission(request, _MAY_REVEAL)
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
-        if not LicenseLink.objects.filter(pk=object_id).exclude(key="").exists():
-            return JsonResponse({"error": "There is no key."}, status=404, headers=_NOT_STORED)
         key = interventions.copy_key(object_id, user_id=request.user.pk)
-        return JsonResponse({"key": key}, headers=_NOT_STORED)
+        answer, status = ({"key": key}, 200) if key else ({"error": "There is no key."}, 404)
+        return JsonResponse(answer, status=status, headers=_NOT_STORED)
 
     # --- asking the license server -----------------------------------------------------------------------------------
 
@@ -213,7 +216,7 @@ class LicenseLinkAdmin(SearchMixin, ReadOnlyAdmin):
             self.message_user(request, str(error), messages.ERROR)
             return HttpResponseRedirect(self.row_url(row))
         self.message_user(request, _about(answer, row), messages.SUCCESS if answer.snapshot else messages.WARNING)
-        if answer.is_kept or answer.snapshot is None:
+        if answer.is_kept or answer.snapshot is None:  # of what is gone there is nothing to show
             return HttpResponseRedirect(self.row_url(row))
         return self.page(request, row, {"comparison": compare(row, answer.snapshot), "answered_at": answer.at})
 
@@ -228,10 +231,7 @@ class LicenseLinkAdmin(SearchMixin, ReadOnlyAdmin):
 
 def _about(answer: Answer, link: LicenseLink) -> str:
     if answer.snapshot is None:
-        return (
-            f"{link.server} has no such license any more: somebody deleted it there. 'Resync' notes that; then 'Issue "
-            "again' makes a new one."
-        )
+        return f"{link.server} has no such license any more: somebody deleted it there. 'Issue again' makes a new one."
     news = "with something new" if answer.is_news else "with nothing new"
     kept = "" if answer.is_kept else " A worker has the license at the moment, so the answer is shown but not kept."
     return f"{link.server} has just answered, {news}.{kept}"

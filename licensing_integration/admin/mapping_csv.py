@@ -16,12 +16,14 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminTextareaWidget
 
+from licensing_integration.admin.csv_answer import csv_answer
 from licensing_integration.admin.mapping_form import MAPPING_FIELDS
 from licensing_integration.admin.mapping_import import DryRun, Verdict, dry_run
 from licensing_integration.admin.mapping_versions import tell_waiting
 from licensing_integration.admin.mixins import ActingAdmin
+from licensing_integration.domain.wording import count_of
 from licensing_integration.models import ProductMapping
-from licensing_integration.services import mapping_csv
+from licensing_integration.services import catalog, mapping_csv
 
 
 class UploadForm(forms.Form):
@@ -114,13 +116,16 @@ class CsvPages(ActingAdmin):
 
     def _apply(self, request: HttpRequest, *, run: DryRun, content: bytes, reason: str) -> HttpResponse:
         try:
-            waiting = mapping_csv.save_all(run.to_save, user_id=request.user.pk, reason=reason)
+            waiting = catalog.save_mappings(
+                run.to_save, user_id=request.user.pk, saving=catalog.Saving.IMPORTED, reason=reason
+            )
         except IntegrityError:
             problem = "Somebody else saved one of these mappings at the same moment. Nothing was saved; try again."
             return self._show(request, run=run, content=content, problem=problem)
-        added, changed = run.count(Verdict.NEW), run.count(Verdict.CHANGED)
-        self.message_user(request, f"{added} mappings were added and {changed} changed.", messages.SUCCESS)
-        tell_waiting(request, waiting)
+        counts = {"added": run.count(Verdict.NEW), "changed": run.count(Verdict.CHANGED)}
+        done = ", ".join(f"{count_of(number, 'mapping')} {verb}" for verb, number in counts.items() if number)
+        self.message_user(request, f"The file was imported: {done}.", messages.SUCCESS)
+        tell_waiting(request, waiting, run.to_save)
         return HttpResponseRedirect(self.list_url())
 
     def _read(self, form: forms.Form, data: bytes) -> DryRun | None:
@@ -153,7 +158,5 @@ class CsvPages(ActingAdmin):
 
 
 def _file_of(mappings: QuerySet[ProductMapping]) -> HttpResponse:
-    text = mapping_csv.write(mappings.order_by("store", "store_product"), columns=MAPPING_FIELDS)
-    headers = {"Content-Disposition": 'attachment; filename="product-mappings.csv"'}
-    # A byte order mark: without it spreadsheets take UTF-8 for something else.
-    return HttpResponse("\ufeff" + text, content_type="text/csv; charset=utf-8", headers=headers)
+    rows = mapping_csv.rows(mappings.order_by("store", "store_product"), columns=MAPPING_FIELDS)
+    return csv_answer("product-mappings.csv", rows)

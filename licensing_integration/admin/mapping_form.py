@@ -250,6 +250,17 @@ def find_on_server(values: Mapping[str, Any], *, changed: Collection[str]) -> tu
     return unknown, f"Whether the license product exists could not be checked. {problem}" if problem else ""
 
 
+def product_warning(mapping: ProductMapping) -> str:
+    """A sentence for a mapping whose license nobody may come to; empty for every other."""
+    if not mapping.is_license_needed or mapping.product_id or mapping.feature_code:
+        return ""
+    return (
+        f"The mapping names no license product. Whoever buys {mapping} gets a license only if the product has the "
+        f"attribute cryptlex_product_id or product_short_code in {mapping.store}; without it the order waits. "
+        "Choose a license product in the mapping, or add the attribute in the store."
+    )
+
+
 def policies_in_words(policies: Policies) -> dict[str, str]:
     """Policy → what it says, in the form's own words."""
     return {name: mapping_versions.in_words(name, getattr(policies, name)) for name in POLICY_FIELDS}

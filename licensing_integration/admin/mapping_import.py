@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from licensing_integration.admin.mapping_form import MAPPING_FIELDS, ProductMappingForm
+from licensing_integration.admin.mapping_form import MAPPING_FIELDS, ProductMappingForm, product_warning
 from licensing_integration.models import ProductMapping
 from licensing_integration.services import mapping_csv, mapping_versions
 from licensing_integration.services.mapping_csv import Row
@@ -26,13 +26,19 @@ class Verdict(StrEnum):
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """What one row would do. ``mapping``: unsaved, with the row's values; ``None`` where there is nothing to save.
-    ``errors``: (field, sentence), the field empty for what concerns the whole row."""
+    ``changes``: of a new one, all that it says. ``errors``: (field, sentence), the field empty for what concerns the
+    whole row."""
 
     row: Row
     verdict: Verdict
     mapping: ProductMapping | None = None
     changes: Sequence[FieldChange] = ()
     errors: Sequence[tuple[str, str]] = ()
+
+    @property
+    def warning(self) -> str:
+        """What the form would warn of."""
+        return product_warning(self.mapping) if self.mapping else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,20 +77,29 @@ class DryRun:
 
 def dry_run(rows: Sequence[Row]) -> DryRun:
     """What saving ``rows`` would do. Saves nothing; the license servers are asked for their lists."""
-    stores = {row.values["store"].strip() for row in rows}
+    stores = {_key(row)[0] for row in rows}
     known = {(one.store, one.store_product): one for one in ProductMapping.objects.filter(store__in=stores)}
     seen: set[Key] = set()
     outcomes = []
     for row in rows:
-        key = (row.values["store"].strip(), row.values["store_product"].strip())
-        outcomes.append(_twice(row) if key in seen else _outcome(row, known.get(key)))
+        key = _key(row)
+        if row.problem:
+            outcomes.append(_refused(row, "", row.problem))
+            continue  # the cells of its key may stand elsewhere
+        if key in seen:
+            outcomes.append(_refused(row, "store_product", "The product stands in the file twice. Keep one row."))
+        else:
+            outcomes.append(_outcome(_as_written_by_us(row), known.get(key)))
         seen.add(key)
     return DryRun(outcomes=outcomes)
 
 
-def _twice(row: Row) -> Outcome:
-    sentence = "The product stands in the file twice. Keep one row."
-    return Outcome(row=row, verdict=Verdict.ERROR, errors=[("store_product", sentence)])
+def _key(row: Row) -> Key:
+    return row.values.get("store", "").strip(), row.values.get("store_product", "").strip()
+
+
+def _refused(row: Row, field: str, sentence: str) -> Outcome:
+    return Outcome(row=row, verdict=Verdict.ERROR, errors=[(field, sentence)])
 
 
 def _outcome(row: Row, known: ProductMapping | None) -> Outcome:
@@ -100,10 +115,11 @@ def _outcome(row: Row, known: ProductMapping | None) -> Outcome:
     ]
     if errors:
         return Outcome(row=row, verdict=Verdict.ERROR, errors=errors)
-    changes = mapping_versions.different(before, mapping_versions.current(mapping))
+    now = mapping_versions.current(mapping)
     if not known:
-        said = [change for change in changes if change.name not in {"store", "store_product"}]
+        said = [field for field in mapping_versions.said(now) if field.name not in mapping_csv.KEYS]
         return Outcome(row=row, verdict=Verdict.NEW, mapping=mapping, changes=said)
+    changes = mapping_versions.different(before, now)
     if not changes:
         return Outcome(row=row, verdict=Verdict.UNCHANGED)
     return Outcome(row=row, verdict=Verdict.CHANGED, mapping=mapping, changes=changes)
@@ -114,6 +130,12 @@ _CHOICES: Mapping[str, frozenset[str]] = {
     **dict.fromkeys(("is_active", "is_license_needed"), frozenset({"true", "false"})),
     **dict.fromkeys(("is_maintained", "is_customer_manager", "is_customer_user"), frozenset({"true", "false", ""})),
 }
+
+
+def _as_written_by_us(row: Row) -> Row:
+    """Spreadsheets write TRUE for true."""
+    values = {name: text.lower() if name in _CHOICES else text for name, text in row.values.items()}
+    return replace(row, values=values)
 
 
 def _unreadable(row: Row) -> list[tuple[str, str]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -11,8 +13,9 @@ from django.utils.html import format_html
 
 from licensing_integration.admin.actions import ReasonForm
 from licensing_integration.admin.addresses import list_url
-from licensing_integration.admin.mapping_form import find_on_server
+from licensing_integration.admin.mapping_form import find_on_server, product_warning
 from licensing_integration.admin.mixins import ActingAdmin
+from licensing_integration.domain.wording import count_of
 from licensing_integration.models import MappingVersion, ProductMapping, Purchase
 from licensing_integration.services import catalog, mapping_versions
 
@@ -70,8 +73,9 @@ class VersionPages(ActingAdmin):
         unknown, problem = find_on_server(
             mapping_versions.complete(version.values), changed=[change.name for change in changes]
         )
+        may_be_put_back = bool(changes) and not unknown
         form = ReasonForm(request.POST if request.method == "POST" else None)
-        if changes and not unknown and form.is_valid() and self._put_back(request, mapping, version, form):
+        if may_be_put_back and form.is_valid() and self._put_back(request, mapping, version, form):
             if problem:
                 self.message_user(request, problem, messages.WARNING)
             return HttpResponseRedirect(self.row_url(mapping))
@@ -83,6 +87,7 @@ class VersionPages(ActingAdmin):
             "version": version,
             "changes": changes,
             "unknown": unknown.values(),
+            "may_be_put_back": may_be_put_back,
             "server_problem": problem,
             "form": form,
         }
@@ -99,7 +104,7 @@ class VersionPages(ActingAdmin):
             form.add_error(None, str(error))
             return False
         self.message_user(request, f"Version {version.number} is put back, as a new version.", messages.SUCCESS)
-        tell_waiting(request, waiting)
+        tell_waiting(request, waiting, [mapping])
         return True
 
 
@@ -107,14 +112,27 @@ def _chosen(request: HttpRequest, name: str, versions: list[MappingVersion]) -> 
     return next((version for version in versions if str(version.number) == request.GET.get(name)), None)
 
 
-def tell_waiting(request: HttpRequest, waiting: int) -> None:
-    """Say how many purchases a saved mapping set in motion, and where those are that still wait."""
+def tell_waiting(request: HttpRequest, waiting: int, saved: Sequence[ProductMapping]) -> None:
+    """Say how many purchases the saved mappings set in motion, and where those are that still wait; of a mapping that
+    names no license product, that nobody promises an end of the waiting."""
     if not waiting:
         return
-    purchases = "purchase was set in motion: it is" if waiting == 1 else "purchases were set in motion: they are"
-    url = list_url(Purchase, attention="waiting")
-    sentence = (
-        "{} waiting {} being worked on now, and counted as waiting until that is done. "
-        '<a class="underline font-semibold" href="{}">See which still wait</a>'
+    is_unsure = any(product_warning(mapping) for mapping in saved)
+    link = format_html(
+        '<a class="underline font-semibold" href="{}">See which still wait</a>',
+        list_url(Purchase, attention="waiting"),
     )
-    messages.success(request, format_html(sentence, waiting, purchases, url))
+    sentence = format_html("{} {}", _of_waiting(waiting, is_unsure=is_unsure), link)
+    messages.add_message(request, messages.INFO if is_unsure else messages.SUCCESS, sentence)
+
+
+def _of_waiting(waiting: int, *, is_unsure: bool) -> str:
+    purchases = count_of(waiting, "waiting purchase")
+    if is_unsure:
+        verb = "is" if waiting == 1 else "are"
+        return (
+            f"{purchases} {verb} looked at again now. Where the mapping names no license product and the store's "
+            "product has no attribute that names one, they go on waiting."
+        )
+    moved = "was set in motion: it is" if waiting == 1 else "were set in motion: they are"
+    return f"{purchases} {moved} being worked on now, and counted as waiting until that is done."

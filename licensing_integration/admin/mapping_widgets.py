@@ -65,7 +65,7 @@ def offers(what: str, *, store: str, server: str, product: str, is_fresh: bool) 
     oldest = 0 if is_fresh else choices.KEPT_SECONDS
     if what == "store_product":
         listed = choices.store_list(store, oldest=oldest)
-        return _answer(_store_products(choices.waiting_products(store), listed), listed.problem)
+        return _answer(_store_products(choices.unmapped_products(store), listed), listed.problem)
     lists = choices.server_lists(choices.server_name(server), oldest=oldest)
     if what == "product_id":
         return _answer({one.id: with_name(one.id, one.name) for one in lists.products}, lists.problem)
@@ -81,7 +81,7 @@ def _answer(entries: Mapping[str, str], problem: str) -> dict[str, Any]:
     return {"results": [{"id": external_id, "text": text} for external_id, text in entries.items()], "problem": problem}
 
 
-def _store_products(waiting: Sequence[choices.WaitingProduct], listed: choices.StoreList) -> dict[str, str]:
+def _store_products(waiting: Sequence[choices.UnmappedProduct], listed: choices.StoreList) -> dict[str, str]:
     """Id → text: what was bought without a mapping first, those with the most orders first of all."""
     bought = {one.id: f"{with_name(one.id, one.name)}: {_orders(one.orders)}" for one in waiting}
     return bought | {one.id: with_name(one.id, one.name) for one in listed.products if one.id not in bought}

@@ -12,13 +12,21 @@ from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Page, Paginator
 from django.db.models import DateField, Model, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.functional import cached_property
 from unfold.admin import ModelAdmin
 
-from licensing_integration.admin.actions import MOST_AT_ONCE, Choice, PageAction, is_id, read_ids, run_each
+from licensing_integration.admin.actions import (
+    MOST_AT_ONCE,
+    Choice,
+    PageAction,
+    is_id,
+    read_ids,
+    refusals_of,
+    run_each,
+)
 from licensing_integration.services import search
 
 # Lists count no further: beyond this, people search and filter.
@@ -32,7 +40,16 @@ class CappedPaginator(Paginator):
 
     @cached_property
     def count(self) -> int:
-        return self.object_list.values("pk")[:MOST_COUNTED].count()
+        return min(self._found, MOST_COUNTED)
+
+    @property
+    def is_capped(self) -> bool:
+        return self._found > MOST_COUNTED
+
+    @cached_property
+    def _found(self) -> int:
+        """One more than is counted tells that there are more."""
+        return self.object_list.values("pk")[: MOST_COUNTED + 1].count()
 
     def page(self, number: int | str) -> Page:
         """The ids first: else what belongs to the rows of all pages before would be fetched, to be thrown away."""
@@ -40,10 +57,6 @@ class CappedPaginator(Paginator):
         first = (number - 1) * self.per_page
         ids = list(self.object_list.values_list("pk", flat=True)[first : first + self.per_page])
         return self._get_page(self.object_list.filter(pk__in=ids), number, self)
-
-    @property
-    def is_capped(self) -> bool:
-        return self.count >= MOST_COUNTED
 
 
 class SearchMixin(ModelAdmin):
@@ -53,6 +66,10 @@ class SearchMixin(ModelAdmin):
     search_help_text = (
         "E-mail address, order id or reference, subscription id, license key (whole, or its last six characters or "
         "more), or event id. Exact matches only."
+    )
+    nothing_found_hint = (
+        "What is searched for is compared whole: see whether a character is missing or one too many. Customers are "
+        "found by e-mail address, not by name."
     )
     found: ClassVar[Callable[[search.Hits], Collection[int]]]
 
@@ -92,14 +109,20 @@ class ActingAdmin(ModelAdmin):
         """What the row is called on its own pages."""
         return str(row)
 
+    def title_among_others(self, row: Any) -> str:
+        """What tells the row apart from others that are acted on together with it."""
+        return self.row_title(row)
+
     def action_url(self, name: str, row: Model) -> str:
         return reverse(f"{self.admin_site.name}:{self._url_name(name)}", args=[row.pk])
 
     def row_url(self, row: Model) -> str:
         return reverse(f"{self.admin_site.name}:{self._url_name('change')}", args=[row.pk])
 
-    def list_url(self) -> str:
-        return reverse(f"{self.admin_site.name}:{self._url_name('changelist')}")
+    def list_url(self, query: str = "") -> str:
+        """``query``: its filters, search and page, as they stood in its address; it can lead nowhere else."""
+        query = QueryDict(query).urlencode()
+        return reverse(f"{self.admin_site.name}:{self._url_name('changelist')}") + (f"?{query}" if query else "")
 
     def _context(self, request: HttpRequest, row: Model | None) -> dict[str, Any]:
         context = {**self.admin_site.each_context(request), "opts": self.opts, "row": row, "list_url": self.list_url()}
@@ -137,7 +160,7 @@ class ActingAdmin(ModelAdmin):
         row = self.get_object(request, str(object_id))
         if row is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, str(object_id))
-        return self._act(request, action, [row], is_sent=request.method == "POST", back=self.row_url(row))
+        return self._act(request, action, [row], is_sent=request.method == "POST")
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """The list's actions: those of the rows' pages, for whoever may act on several rows at once."""
@@ -149,6 +172,10 @@ class ActingAdmin(ModelAdmin):
             }
         return actions
 
+    def for_actions(self, rows: QuerySet[Any]) -> QuerySet[Any]:
+        """The list's rows with everything that the actions' ``why_not`` and ``preview`` look at, for no row anew."""
+        return rows.defer(None)
+
     def many_view(self, request: HttpRequest, action: PageAction) -> HttpResponse:
         """Do it to exactly the rows whose confirmation page was shown, whatever the list holds by now."""
         self._require(request, action)
@@ -157,60 +184,83 @@ class ActingAdmin(ModelAdmin):
         ids = read_ids(request.POST.get("ids", ""))
         if request.method != "POST" or not 0 < len(ids) <= MOST_AT_ONCE:
             return HttpResponseRedirect(self.list_url())
-        rows = list(self.get_queryset(request).filter(pk__in=ids).order_by("pk"))
-        return self._act(request, action, rows, is_sent=True, back=self.list_url())
+        rows = list(self.for_actions(self.get_queryset(request)).filter(pk__in=ids).order_by("pk"))
+        return self._act(request, action, rows, is_sent=True, list_query=request.POST.get("list_query", ""))
 
     def ask_about_many(self, request: HttpRequest, action: PageAction, rows: QuerySet[Any]) -> HttpResponse | None:
         """The confirmation page for rows chosen in the list."""
-        chosen = list(rows.order_by("pk")[: MOST_AT_ONCE + 1])
+        chosen = list(self.for_actions(rows).order_by("pk")[: MOST_AT_ONCE + 1])
         if len(chosen) > MOST_AT_ONCE:
             self.message_user(
                 request, f"That is more than {MOST_AT_ONCE} rows; take them in smaller lots.", messages.ERROR
             )
             return None
-        return self._act(request, action, chosen, is_sent=False, back=self.list_url())
+        return self._act(request, action, chosen, is_sent=False, list_query=request.GET.urlencode())
 
     def _act(
-        self, request: HttpRequest, action: PageAction, rows: Sequence[Any], *, is_sent: bool, back: str
+        self,
+        request: HttpRequest,
+        action: PageAction,
+        rows: Sequence[Any],
+        *,
+        is_sent: bool,
+        list_query: str | None = None,
     ) -> HttpResponse:
+        """``list_query``: what stood in the address of the list in which the rows were chosen, and to which it leads
+        back; ``None`` for one row on its own page."""
         choice = Choice.of(action, rows)
+        back = self.row_url(rows[0]) if list_query is None else self.list_url(list_query)
         if not choice.rows:
-            for refusal in dict.fromkeys(refusal for _, refusal in choice.left_out):
-                self.message_user(request, refusal, messages.WARNING)
+            self._warn_of(request, choice.left_out, is_one=list_query is None)
             return HttpResponseRedirect(back)
         form_class = (len(choice.rows) > 1 and action.form_for_many) or action.form
         form = form_class(request.POST if is_sent else None, initial=dict(action.initial(choice.rows)))
         is_only_asking = action.is_foreseeable and "foresee" in request.POST
-        if form.is_valid() and not is_only_asking:
-            sentences = run_each(action, choice.rows, user_id=request.user.pk, form=form)
-            for sentence in sentences:
-                self.message_user(request, sentence, messages.SUCCESS)
-            if sentences:
-                return HttpResponseRedirect(back)
+        if form.is_valid() and not is_only_asking and self._do(request, action, choice, form):
+            return HttpResponseRedirect(back)
         return TemplateResponse(
             request,
             "admin/licensing_integration/confirm.html",
-            self._confirm_context(request, action, choice, form=form, is_one=back != self.list_url()),
+            self._confirm_context(request, action, choice, form=form, list_query=list_query),
         )
 
+    def _do(self, request: HttpRequest, action: PageAction, choice: Choice, form: forms.Form) -> bool:
+        """Do it, and tell what was done and what was not. Returns ``False`` where it was meant for one row and could
+        not be done: then the form, which may mend that, says why."""
+        outcome = run_each(action, choice.rows, user_id=request.user.pk, values=form.cleaned_data)
+        if len(choice.rows) == 1 and outcome.failed:
+            form.add_error(None, outcome.failed[0][1])
+            return False
+        for sentence in outcome.done:
+            self.message_user(request, sentence, messages.SUCCESS)
+        self._warn_of(request, [*outcome.failed, *choice.left_out])
+        return True
+
+    def _warn_of(self, request: HttpRequest, refused: Sequence[tuple[Any, str]], *, is_one: bool = False) -> None:
+        """Tell to which rows it was not done, and why not; ``is_one``: on the row's own page, which names it."""
+        named = [(self.title_among_others(row), refusal) for row, refusal in refused]
+        for sentence in [refusal for _, refusal in named] if is_one else refusals_of(named):
+            self.message_user(request, sentence, messages.WARNING)
+
     def _confirm_context(
-        self, request: HttpRequest, action: PageAction, choice: Choice, *, form: forms.Form, is_one: bool
+        self, request: HttpRequest, action: PageAction, choice: Choice, *, form: forms.Form, list_query: str | None
     ) -> dict[str, Any]:
-        row = choice.rows[0]
+        row, is_one = choice.rows[0], list_query is None
         return {
             **self._context(request, row if is_one else None),
             "title": action.label,
             "action": action,
-            "choice": choice,
+            "left_out": [(self.title_among_others(one), refusal) for one, refusal in choice.left_out],
             "preview": _preview(action, choice.rows, form),
             "form": form,
             "post_url": self.action_url(action.name, row)
             if is_one
             else reverse(f"{self.admin_site.name}:{self._url_name(f'{action.name}_many')}"),
-            "ids": ",".join(str(one.pk) for one in (*choice.rows, *(row for row, _ in choice.left_out))),
-            "back_url": self.row_url(row) if is_one else self.list_url(),
+            "ids": ",".join(str(one.pk) for one in choice.rows),
+            "list_query": list_query or "",
+            "back_url": self.row_url(row) if list_query is None else self.list_url(list_query),
             "row_title": self.row_title(row) if is_one else "",
-            "titles": [] if is_one else [self.row_title(one) for one in choice.rows],
+            "titles": [] if is_one else [self.title_among_others(one) for one in choice.rows],
         }
 
     def _require(self, request: HttpRequest, action: PageAction) -> None:

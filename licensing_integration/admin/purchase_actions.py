@@ -6,26 +6,36 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django import forms
+from django.utils.html import format_html, format_html_join
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from licensing_integration import conf
 from licensing_integration.admin.actions import PageAction, ReasonForm
 from licensing_integration.admin.license_actions import ResendForm
+from licensing_integration.domain.wording import count_of, format_day
 from licensing_integration.models import Purchase
 from licensing_integration.services import erasure, interventions, rehearsal, resend
 from licensing_integration.services.purchases import load_state
+
+_MOST_NAMED = 20  # disputes, one by one
+_MOST_COUNTED = 100  # nobody erases more one by one
 
 
 class EraseForm(ReasonForm):
     """Typed by hand, so that nobody erases the purchase in the other window."""
 
     confirmation = forms.CharField(
-        label="The store's id of the purchase",
+        label="Reference or id of the purchase",
         max_length=200,
         widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
-        help_text="Type it as it stands above, to confirm.",
     )
     field_order = ("confirmation", "reason")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        named = ((name,) for name in self.initial["names"])
+        names = format_html_join(" or ", '<span class="li-mono" translate="no">{}</span>', named)
+        self.fields["confirmation"].help_text = format_html("Type {} to confirm.", names)
 
 
 # --- what they do ----------------------------------------------------------------------------------------------------
@@ -48,17 +58,22 @@ def _acknowledge(purchase: Purchase, user_id: int, values: Mapping[str, Any]) ->
 
 def _resend(purchase: Purchase, user_id: int, values: Mapping[str, Any]) -> str:
     links = list(resend.sendable_links(purchase))
-    mail = resend.resend_keys(links, address=values.get("address", ""), user_id=user_id, reason=values["reason"])
-    return (
-        f"{_keys(len(links))} on the way to {mail.address}; the history tells when the mail server has taken the mail."
-    )
+    mail = resend.resend_keys(links, address=values.get("address"), user_id=user_id, reason=values["reason"])
+    keys = count_of(len(links), "key")
+    return f"{keys} on the way to {mail.address}; the history tells when the mail server has taken the mail."
 
 
 def _erase(purchase: Purchase, user_id: int, values: Mapping[str, Any]) -> str:
-    if values["confirmation"].strip() != purchase.external_id:
-        raise ValueError(f"That is not the id of this purchase, which is {purchase.external_id}. Nothing was erased.")
+    names = _names_of(purchase)
+    if values["confirmation"].strip() not in names:
+        raise ValueError(f"That does not name this purchase, which is {' or '.join(names)}. Nothing was erased.")
     erasure.erase_purchase(purchase.pk, user_id=user_id, reason=values["reason"])
     return "The personal data of the purchase were erased."
+
+
+def _names_of(purchase: Purchase) -> Sequence[str]:
+    """By which people know it: the reference, which its page is headed with, and the store's id."""
+    return list(dict.fromkeys(filter(None, (purchase.reference, purchase.external_id))))
 
 
 # --- when, and what they will do, said before ------------------------------------------------------------------------
@@ -68,15 +83,26 @@ def _why_not_close_disputes(purchase: Purchase) -> str:
     return "" if load_state(purchase).has_open_dispute else "The purchase has no open dispute."
 
 
-def _why_not_resend(purchase: Purchase) -> str:
+def _close_disputes_preview(purchases: Sequence[Purchase]) -> Sequence[str]:
+    closed = [
+        f"Dispute {name} of {purchase}, open since {format_day(dispute.version.occurred_at)}, counts as won."
+        for purchase in purchases
+        for name, dispute in load_state(purchase).disputes.items()
+        if dispute.is_open
+    ]
+    more = len(closed) - _MOST_NAMED
+    return [*closed[:_MOST_NAMED], f"And {more} more."] if more > 0 else closed
+
+
+def _why_not_resend(purchase: Any) -> str:
     if not conf.can_send_mail():
         return resend.NOT_CONFIGURED
-    return "" if resend.sendable_links(purchase).exists() else "None of its licenses has a key that could be used."
+    return "" if purchase.has_sendable else "None of its licenses has a key that could be used."
 
 
 def _why_not_erase(purchase: Purchase) -> str:
-    is_known = purchase.customer_email or purchase.customer_name not in {"", erasure.ERASED}
-    return "" if is_known else "No personal data of a customer are kept here."
+    is_kept = erasure.keeps_personal_data(purchase)
+    return "" if is_kept else "No personal data of a customer are kept here."
 
 
 def _plan_preview(purchases: Sequence[Purchase]) -> Sequence[str]:
@@ -90,20 +116,12 @@ def _resend_preview(purchases: Sequence[Purchase]) -> Sequence[str]:
         return (f"{len(purchases)} mails are sent, each with all keys of one purchase, to its own address.",)
     links = resend.sendable_links(purchases[0])
     endings, number = ", ".join(link.masked_key for link in links[:5]), links.count()
-    return (
-        f"One mail with {_keys(number)}: {endings}{' and more' if number > 5 else ''}. The licenses stay as they are.",
-    )
-
-
-def _keys(number: int) -> str:
-    return "1 key" if number == 1 else f"{number} keys"
+    more = " and more" if number > 5 else ""
+    return (f"One mail with {count_of(number, 'key')}: {endings}{more}. The licenses stay as they are.",)
 
 
 def _erase_preview(purchases: Sequence[Purchase]) -> Sequence[str]:
     purchase = purchases[0]
-    others = Purchase.objects.filter(customer_email=purchase.customer_email).exclude(pk=purchase.pk)
-    number = len(others.order_by().values_list("pk")[:100]) if purchase.customer_email else 0
-    more = (f"{number} other purchase{'' if number == 1 else 's'} of this address stay as they are: erase each.",)
     return (
         f"Of {purchase.kind} {purchase.external_id}: name, address and company of the customer go, here, in its story "
         "and in the audit.",
@@ -112,9 +130,19 @@ def _erase_preview(purchases: Sequence[Purchase]) -> Sequence[str]:
         "Its licenses go on working, and their history stays. The store and the license server keep what they have: "
         "erase it there, too.",
         "An event that the store sends later brings its data back.",
-        *(more if number else ()),
+        *_others_that_stay(purchase),
         "This cannot be undone.",
     )
+
+
+def _others_that_stay(purchase: Purchase) -> Sequence[str]:
+    if not purchase.customer_email:
+        return ()
+    others = Purchase.objects.filter(customer_email=purchase.customer_email).exclude(pk=purchase.pk).order_by()
+    number = len(others.values_list("pk")[: _MOST_COUNTED + 1])
+    if number > _MOST_COUNTED:
+        return (f"More than {_MOST_COUNTED} other purchases of this address stay as they are: erase each.",)
+    return (f"{count_of(number, 'other purchase')} of this address stay as they are: erase each.",) if number else ()
 
 
 def _address(purchases: Sequence[Purchase]) -> Mapping[str, Any]:
@@ -145,6 +173,7 @@ CLOSE_DISPUTES = PageAction(
     permission="licensing_integration.close_disputes_purchase",
     explanation="The disputes count as won, and licenses that were suspended because of them are reinstated. "
     "The store sends no event for that.",
+    preview=_close_disputes_preview,
     run=_close_disputes,
     why_not=_why_not_close_disputes,
 )
@@ -167,6 +196,7 @@ ERASE = PageAction(
     explanation="Who bought is forgotten; what was bought, and its licenses, stay.",
     form=EraseForm,
     preview=_erase_preview,
+    initial=lambda purchases: {"names": _names_of(purchases[0])},
     run=_erase,
     why_not=_why_not_erase,
     is_bulk=False,

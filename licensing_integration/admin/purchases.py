@@ -19,6 +19,7 @@ from licensing_integration.admin.following import next_look
 from licensing_integration.admin.history import entries_of_purchase, timeline
 from licensing_integration.admin.inbox import StoreFilter
 from licensing_integration.admin.mixins import ReadOnlyAdmin, SearchMixin
+from licensing_integration.admin.standing import standing
 from licensing_integration.models import LicenseLink, Purchase, PurchaseItem
 from licensing_integration.services import resend, search
 from licensing_integration.services.purchases import load_state
@@ -57,7 +58,10 @@ class PurchaseAdmin(SearchMixin, ReadOnlyAdmin):
         """With everything its page shows, in one query."""
         if not is_id(object_id):
             return None
-        return Purchase.objects.filter(pk=object_id).first()
+        return resend.with_sendable(Purchase.objects.filter(pk=object_id)).first()
+
+    def for_actions(self, rows: QuerySet[Purchase]) -> QuerySet[Purchase]:
+        return resend.with_sendable(super().for_actions(rows))
 
     @admin.display(description="purchase")
     def name(self, purchase: Purchase) -> SafeString:
@@ -100,6 +104,7 @@ class PurchaseAdmin(SearchMixin, ReadOnlyAdmin):
         may_resend = purchase_actions.RESEND.is_permitted(request)
         return {
             "state": folded,
+            "standing": standing(folded),
             "items": list(row.items.select_related("mapping")),
             "links": links[:MOST_LINKS],
             "has_more_links": len(links) > MOST_LINKS,
@@ -109,10 +114,10 @@ class PurchaseAdmin(SearchMixin, ReadOnlyAdmin):
             "disputes": folded.disputes,
             "timeline": story,
             "next_look": next_look(request, links, story, now=timezone.now()),
-            "why_not_resend": resend.why_not_resend(links[0]) if links and may_resend else "",
+            "why_not_resend": purchase_actions.RESEND.why_not(row) if links and may_resend else "",
         }
 
 
 def _links(purchase: Purchase) -> QuerySet[LicenseLink]:
-    rows = purchase.links.select_related("item").defer("desired", "applied", "observed", "item__attributes")
+    rows = purchase.links.select_related("item").defer("applied", "observed", "item__attributes")
     return rows.defer("item__terms").order_by("item_id", "unit")

@@ -16,11 +16,12 @@ from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
+from licensing_integration.admin.addresses import row_url
 from licensing_integration.admin.mixins import ReadOnlyAdmin
 from licensing_integration.domain.outcomes import UNPROCESSABLE, EventState
+from licensing_integration.domain.wording import count_of
 from licensing_integration.models import BulkReplay, WebhookEvent
 from licensing_integration.services import replays
-from licensing_integration.services.interventions import NEVER_REPLAYED
 from licensing_integration.services.rehearsal import (
     LONG_PREVIEW_SECONDS,
     NOTHING,
@@ -49,7 +50,7 @@ def confirmation(event_ids: Sequence[int], *, form: forms.Form, is_long: bool) -
     preview = preview_replay(chosen, seconds=LONG_PREVIEW_SECONDS if is_long else PREVIEW_SECONDS)
     return {
         "title": "Replay webhook events",
-        "verdicts": _by_verdict(found),
+        "verdicts": _by_verdict(found, left_out=found - replays.survey(chosen)),
         "total": len(chosen),
         "preview": preview_sentences(preview) if chosen else None,
         "may_look_longer": preview.not_looked_at > 0 and not is_long,
@@ -80,9 +81,10 @@ def preview_sentences(preview: ReplayPreview) -> dict[str, list[str]]:
     }
 
 
-def _by_verdict(found: Counter[str]) -> list[dict[str, Any]]:
+def _by_verdict(found: Counter[str], *, left_out: Counter[str] | None = None) -> list[dict[str, Any]]:
+    none_of = left_out or Counter[str]()
     return [
-        {"state": one, "label": _VERDICTS[one], "number": found[one], "is_left_out": one in NEVER_REPLAYED}
+        {"state": one, "label": _VERDICTS[one], "number": found[one], "left_out": none_of[one]}
         for one in EventState
         if found[one]
     ]
@@ -116,7 +118,7 @@ class BulkReplayAdmin(ReadOnlyAdmin):
         return Truncator(replay.reason).chars(80)
 
     def row_title(self, row: Any) -> str:
-        return f"Replay of {row.total} event{'' if row.total == 1 else 's'}"
+        return f"Replay of {count_of(row.total, 'event')}"
 
     def page_context(self, request: HttpRequest, row: BulkReplay) -> dict[str, Any]:
         became = replays.outcome(row)
@@ -124,6 +126,7 @@ class BulkReplayAdmin(ReadOnlyAdmin):
         return {
             "became": _by_verdict(became),
             "is_unfinished": is_unfinished,
+            "waiting": became[EventState.RECEIVED],
             "is_moving": is_unfinished or became[EventState.RECEIVED] > 0,
             "needs_attention": any(became[verdict] for verdict in UNPROCESSABLE),
             "most_counted": replays.MOST_COUNTED,
@@ -151,7 +154,7 @@ class BulkReplayAdmin(ReadOnlyAdmin):
                 self.message_user(request, "Canceled. No further event is replayed.", messages.SUCCESS)
             else:
                 self.message_user(request, "There was nothing left to cancel.", messages.WARNING)
-        return HttpResponseRedirect(reverse("admin:licensing_integration_bulkreplay_change", args=[object_id]))
+        return HttpResponseRedirect(row_url(BulkReplay, object_id))
 
     def get_urls(self) -> list[URLPattern]:
         progress, cancel = self.admin_site.admin_view(self.progress_view), self.admin_site.admin_view(self.cancel_view)

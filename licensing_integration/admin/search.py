@@ -12,9 +12,8 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Model, OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
 
-from licensing_integration.admin.addresses import list_url, may
+from licensing_integration.admin.addresses import list_url, may, row_url
 from licensing_integration.models import HistoryEntry, LicenseLink, Purchase, WebhookEvent
 from licensing_integration.services import search
 
@@ -27,12 +26,16 @@ _ENTRIES_READ = 12  # one event may leave several sentences, so more of these th
 @dataclass(frozen=True, kw_only=True)
 class Card:
     """A purchase that was found, with the newest of its licenses and events, those that the term names among them.
-    ``found_by``: by which of the purchase's own names."""
+    ``found_by``: by which of the purchase's own names, if by any."""
 
     purchase: Any
-    found_by: str
+    found_by: search.Name | None
     links: Sequence[LicenseLink]
     events: Sequence[WebhookEvent]
+
+    @property
+    def is_found_by_alias(self) -> bool:
+        return self.found_by is search.Name.ALIAS
 
     @property
     def has_more_links(self) -> bool:
@@ -49,7 +52,7 @@ def search_page(request: HttpRequest) -> HttpResponse:
     if only is not None:
         model, pk, found_by = only
         messages.info(request, f"Found by {found_by}.")
-        return HttpResponseRedirect(reverse(f"admin:licensing_integration_{model._meta.model_name}_change", args=[pk]))
+        return HttpResponseRedirect(row_url(model, pk))
     context = {
         **admin.site.each_context(request),
         "title": f"Search: {term}" if term else "Search",
@@ -116,7 +119,8 @@ def _links(request: HttpRequest, hits: search.Hits, purchases: Sequence[Any]) ->
     ids = {*hits.links, *(pk for purchase in purchases for pk in purchase.newest_links[:MOST_LINKS])}
     rows = LicenseLink.objects.filter(pk__in=ids).select_related("item").order_by("-id")
     shown = (
-        *("key", "unit", "state", "sync_state", "question", "expires_at", "external_id", "purchase_id"),
+        *("key", "unit", "state", "sync_state", "question", "expires_at", "desired"),
+        *("external_id", "purchase_id"),
         *("item__display", "item__product", "item__quantity"),
     )
     return {link.pk: link for link in rows.only(*shown)}
@@ -141,7 +145,7 @@ def _card(purchase: Any, hits: search.Hits, *, links: dict[int, LicenseLink], ev
     shown_events = dict.fromkeys((*touched, *_newest_events(purchase)))
     return Card(
         purchase=purchase,
-        found_by=hits.purchases.get(purchase.pk, ""),
+        found_by=hits.purchases.get(purchase.pk),
         links=[links[pk] for pk in shown_links if pk in links],
         events=[events[pk] for pk in shown_events if pk in events],
     )

@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from licensing_integration.admin import charts, connections
-from licensing_integration.admin.addresses import add_url, list_url, may
+from licensing_integration.admin.addresses import add_url, list_url, may, row_url
 from licensing_integration.admin.attention import value_of_product
 from licensing_integration.models import (
     LicenseLink,
@@ -24,7 +24,7 @@ from licensing_integration.models import (
     WebhookEvent,
 )
 from licensing_integration.services import attention, backlog, figures, silence
-from licensing_integration.services.attention import Topic
+from licensing_integration.services.attention import Topic, WaitingProduct
 from licensing_integration.services.silence import Pulse
 
 _SPANS = (7, 30)
@@ -103,18 +103,42 @@ def _refused_line(request: HttpRequest, count: attention.Count) -> Line:
 
 
 def _product_lines(request: HttpRequest) -> Iterator[Line]:
-    may_add = may(request, "add", ProductMapping)
-    for waiting in attention.waiting_products():
-        mapping = add_url(ProductMapping, store=waiting.store, store_product=waiting.product)
+    found = attention.waiting_products()
+    yield from (_product_line(request, waiting) for waiting in found[: attention.MOST_PRODUCTS])
+    if len(found) > attention.MOST_PRODUCTS:
         yield Line(
             topic=Topic.WAITING,
-            number=str(waiting),
-            url=list_url(Purchase, attention=value_of_product(waiting.store, waiting.product)),
-            label=f"{waiting.product} ({waiting.store})",
-            advice="Purchases without a license. Once the product is mapped, they go on by themselves."
-            + ("" if may_add else " Ask somebody of your staff to map it."),
-            action=("Add mapping", mapping) if may_add else None,
+            number="More",
+            url=list_url(Purchase, attention="waiting"),
+            label="products wait",
+            advice=f"Only {attention.MOST_PRODUCTS} of them are named here. The list has the purchases of all.",
         )
+
+
+def _product_line(request: HttpRequest, waiting: WaitingProduct) -> Line:
+    may_map = may(request, "add", ProductMapping)
+    return Line(
+        topic=Topic.WAITING,
+        number=str(waiting),
+        url=list_url(Purchase, attention=value_of_product(waiting.store, waiting.product)),
+        label=f"{waiting.product} ({waiting.store})",
+        advice=_why_it_waits(waiting) + ("" if may_map else " Ask somebody of your staff to see to it."),
+        action=_mapping_of(waiting) if may_map else None,
+    )
+
+
+def _why_it_waits(waiting: WaitingProduct) -> str:
+    if waiting.mapping_id is None:
+        return "Purchases without a license. Once the product is mapped, they go on by themselves."
+    if not waiting.is_mapping_active:
+        return "The product's mapping is not active. Once it is, its purchases go on by themselves."
+    return "The product has a mapping, but that is not enough: each purchase says what is missing."
+
+
+def _mapping_of(waiting: WaitingProduct) -> tuple[str, str]:
+    if waiting.mapping_id is not None:
+        return "Open mapping", row_url(ProductMapping, waiting.mapping_id)
+    return "Add mapping", add_url(ProductMapping, store=waiting.store, store_product=waiting.product)
 
 
 def _silent_line(request: HttpRequest, pulse: Pulse) -> Line:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from django.contrib import admin
@@ -55,7 +55,8 @@ class AuditedAdmin(ModelAdmin):
 @admin.register(User)
 class CarefulUserAdmin(UserAdmin, AuditedAdmin):
     """Only a superuser makes, changes or deletes superusers, or hands out single permissions; and nobody touches
-    somebody who may do more than they, or gives a role that may."""
+    somebody who may do more than they, or gives a role that may. Whoever has done anything is not deleted: histories
+    and versions of mappings name them by their row, and would say that nobody did it."""
 
     form = UserChangeForm
     add_form = UserCreationForm
@@ -109,7 +110,7 @@ class CarefulUserAdmin(UserAdmin, AuditedAdmin):
         return super().has_change_permission(request, obj) and _may_touch(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return super().has_delete_permission(request, obj) and _may_touch(request, obj)
+        return super().has_delete_permission(request, obj) and _may_touch(request, obj) and not _is_known(request, obj)
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
         with transaction.atomic():
@@ -167,12 +168,21 @@ def _is_superuser(request: HttpRequest) -> bool:
 
 
 def _may_touch(request: HttpRequest, user: Any) -> bool:
-    """Asked of many times for one page, and found out once."""
     if user is None or _is_superuser(request):
         return True
-    judged: dict[Any, bool] = request.__dict__.setdefault("_may_touch", {})
+    return _once(request, "_may_touch", user, lambda: people.is_within(user, request.user))
+
+
+def _is_known(request: HttpRequest, user: Any) -> bool:
+    """Whether the audit knows anything of the user."""
+    return user is not None and _once(request, "_is_known", user, lambda: people.is_in_audit(user))
+
+
+def _once(request: HttpRequest, name: str, user: Any, judge: Callable[[], bool]) -> bool:
+    """Asked many times for one page, and found out once."""
+    judged: dict[Any, bool] = request.__dict__.setdefault(name, {})
     if user.pk not in judged:
-        judged[user.pk] = people.is_within(user, request.user)
+        judged[user.pk] = judge()
     return judged[user.pk]
 
 

@@ -52,10 +52,10 @@ def describe_effect(
     before: DesiredLicense | None, after: DesiredLicense, *, name: str, key: str, has_license: bool
 ) -> str:
     """One sentence on a slot, empty if nothing about it would change. ``name``: of what it is a license, such as
-    ``Studio Team, unit 2``; ``key``: how people know the license, empty where it has none."""
+    ``Studio Team, unit 2``; ``key``: how people know the license, or that it has no key."""
     if has_license:
         changes = _changes(before, after)
-        return f"License {key or 'without a key'} of {name}: {'; '.join(changes)}." if changes else ""
+        return f"License {key} of {name}: {'; '.join(changes)}." if changes else ""
     if not is_wanted(after):
         return f"No license would be made any more for {name}." if is_wanted(before) else ""
     if not is_wanted(before):

@@ -127,7 +127,7 @@ class EventState(StrEnum):
 
     RECEIVED = "received"  # stored, work is waiting
     APPLIED = "applied"  # understood, its purchases are up to date with it
-    IGNORED = "ignored"  # known, deliberately nothing
+    IGNORED = "ignored"  # known, deliberately nothing; or set aside by a person, and then with a problem
     UNSUPPORTED = "unsupported"  # a type we do not know
     MALFORMED = "malformed"  # cannot be read
     HELD = "held"  # a test event, kept apart by setting

@@ -213,8 +213,12 @@ def _plan_slot(
     elif license_state is LicenseState.ACTIVE and _is_refunded(context.terms, item, unit, returned):
         license_state = _REFUND_STATES[context.policies.refund_action]
         reason = "It was refunded."
+        if context.policies.refund_action is RefundAction.IGNORE:
+            reason = "It was refunded; the policy says to leave the license as it is."
         if context.policies.refund_action is RefundAction.ASK:
-            question = "This license was refunded. Decide: keep it, or override it as suspended or revoked."
+            question = (
+                "This license was refunded. Decide, and override it: as active to keep it, or as suspended or revoked."
+            )
     desired = desired_license(state, item, context, license_state=license_state, returned=returned)
     if unit > wanted or state.status is PurchaseStatus.ENDED:
         desired = replace(desired, is_issuable=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
 
 from licensing_integration.domain.facts import ItemFact
 from licensing_integration.domain.items import items_of
@@ -12,6 +13,33 @@ from licensing_integration.domain.purchases import MAIN_LINE, PurchaseState, Ret
 MONEY_TOLERANCE = 0.005  # half a cent: sums are floats
 UNCLEAR_REFUND = "A refund of"  # what the question begins with
 MOST_UNITS = 1_000  # of a line whose price is compared with a sum
+
+
+class RefundedPart(StrEnum):
+    """How much of what pays for a purchase went back, in words."""
+
+    NOTHING = ""
+    PART = "Partly refunded"
+    ALL = "Refunded"
+
+
+def refunded_part(state: PurchaseState) -> RefundedPart:
+    """How much went back of an order, or of a subscription's current period: all of it where every unit did, and a part
+    also where a sum fits no unit."""
+    items = list(items_of(state).values())
+    if items and all(0 < item.quantity <= returned_quantity(state, item) for item in items):
+        return RefundedPart.ALL
+    is_part = any(_is_touched(state, item) for item in items)
+    return RefundedPart.PART if is_part else RefundedPart.NOTHING
+
+
+def _is_touched(state: PurchaseState, item: ItemFact) -> bool:
+    """Whether anything went back that paid for ``item``, be it less than a unit."""
+    refunds = _refunds_of(state, _paying_order_ids(state, item))
+    lines = [line for refund in refunds for line in refund.lines]
+    ours = [line for line in lines if line.subscription_id in {"", state.subscription_id}]
+    is_named = any(line.product == item.product for line in ours)
+    return is_named or any(_sums(refunds)) or returned_quantity(state, item) > 0
 
 
 def returned_quantity(state: PurchaseState, item: ItemFact) -> int:

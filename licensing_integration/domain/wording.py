@@ -1,4 +1,4 @@
-"""Dates as people read them, the same in the history, on the pages and in the admin."""
+"""Dates and numbers as people read them, the same in the history, on the pages and in the admin."""
 
 from __future__ import annotations
 
@@ -21,3 +21,8 @@ def format_day(moment: datetime) -> str:
 def format_moment(moment: datetime) -> str:
     """``1 July 2026 09:30 UTC``."""
     return f"{format_day(moment)} {moment.astimezone(UTC):%H:%M} UTC"
+
+
+def count_of(number: int, what: str, many: str = "") -> str:
+    """``1 license``, ``2,000 licenses``. ``many``: the plural, where it is not ``what`` with an s."""
+    return f"{number:,} {what if number == 1 else many or f'{what}s'}"

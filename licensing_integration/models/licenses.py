@@ -8,8 +8,9 @@ from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Right
+from django.utils import timezone
 
-from licensing_integration.domain.outcomes import FailureMode, LicenseState, SyncState
+from licensing_integration.domain.outcomes import ExpiryMode, FailureMode, LicenseState, SyncState
 from licensing_integration.models.choices import choices
 from licensing_integration.models.inbox import WebhookEvent
 from licensing_integration.models.purchases import Purchase, PurchaseItem
@@ -104,6 +105,22 @@ class LicenseLink(models.Model):
     def masked_key(self) -> str:
         """The key with all but its last six characters hidden."""
         return f"…{self.key[-6:]}" if self.key else ""
+
+    @property
+    def shown_key(self) -> str:
+        """What follows the word "license" in a sentence: the masked key, or that there is none."""
+        return self.masked_key or "without a key"
+
+    @property
+    def is_overridden(self) -> bool:
+        """Whether a decision of staff wins over the plan now; one that has run out stays on the row and does not."""
+        return self.override_until is not None and self.override_until > timezone.now()
+
+    @property
+    def is_endless(self) -> bool:
+        """Whether it never expires. No end date alone does not tell: the license template may yet give one, such as 30
+        days from the first activation."""
+        return self.expires_at is None and self.desired.get("expiry") == ExpiryMode.PERPETUAL
 
 
 class LicensingUser(models.Model):

@@ -16,7 +16,7 @@ from licensing_integration.domain.facts import Customer
 from licensing_integration.domain.licenses import DesiredLicense, LicenseSnapshot
 from licensing_integration.domain.outcomes import FailureMode, LicenseState
 from licensing_integration.domain.wording import format_moment
-from licensing_integration.exceptions import PermanentRemoteError, RemoteError
+from licensing_integration.exceptions import LicenseGone, PermanentRemoteError, RemoteError
 from licensing_integration.license_servers.base import LicenseServerBackend
 from licensing_integration.models import HistoryEntry, LicenseLink, LicensingUser
 from licensing_integration.services import history, leases, retries
@@ -155,11 +155,11 @@ def _change(link: LicenseLink, backend: LicenseServerBackend, desired: DesiredLi
     if observed is None:
         if desired.state is LicenseState.ABSENT:
             return result_of_gone
-        raise _gone(link)
+        raise LicenseGone(link.server)
     user_id, is_known = _changed_user_id(link, backend, applied, desired)
     result = backend.converge(observed, applied=applied, desired=desired, user_id=user_id, is_retry=is_retry)
     if result.snapshot is None and desired.state is not LicenseState.ABSENT:
-        raise _gone(link)
+        raise LicenseGone(link.server)
     entries = _sentences(link, result.verbs, result.notes, result.snapshot)
     if not entries and link.attempts > 1:
         # A failure was told; so is its end.
@@ -177,14 +177,6 @@ def _observed(link: LicenseLink, backend: LicenseServerBackend) -> LicenseSnapsh
     if link.observed:
         return from_json(link.observed, LicenseSnapshot)
     return backend.fetch(link.external_id)
-
-
-def _gone(link: LicenseLink) -> PermanentRemoteError:
-    return PermanentRemoteError(
-        f"The license no longer exists on {link.server}: somebody deleted it there. "
-        "Use 'Issue again' to make a new one, or end the purchase in the store.",
-        status=404,
-    )
 
 
 _SENTENCES = {
@@ -269,7 +261,15 @@ def _record_failure(link: LicenseLink, error: Exception, calls: Sequence[Call] =
     decision = retries.decide(error, attempts=link.attempts, failing_since=link.failing_since or now, now=now)
     message = retries.describe(error, decision)
     entries = _failure_entries(link, error, message, decision.retry_at, calls=calls)
-    leases.fail(link, decision=decision, message=message, entries=entries, now=now, changed=_changed_license(error))
+    leases.fail(
+        link,
+        decision=decision,
+        message=message,
+        entries=entries,
+        now=now,
+        changed=_changed_license(error),
+        is_gone=isinstance(error, LicenseGone),
+    )
     if decision.failure_mode and not link.external_id:
         plan_once_more(link, now=now)
     log = logger.exception if decision.failure_mode is FailureMode.INTERNAL else logger.warning

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from django.db import connection
-from django.db.models import DateTimeField, F, Model, Q, QuerySet, Value
+from django.db.models import Case, DateTimeField, F, Model, Q, QuerySet, Value, When
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Cast, Coalesce
 
@@ -85,10 +85,13 @@ class Count(Capped):
 
 @dataclass(frozen=True, kw_only=True)
 class WaitingProduct(Capped):
-    """A store product without a mapping that fits, and how many purchases wait for one."""
+    """A store product without a mapping that fits, and how many purchases wait for one. ``mapping_id``: the mapping it
+    has nevertheless, which may be switched off or leave something open."""
 
     store: str
     product: str
+    mapping_id: int | None = None
+    is_mapping_active: bool = False
 
 
 def _always(condition: Q) -> Condition:
@@ -115,6 +118,12 @@ def _event_waits(now: datetime) -> Q:
     return Q(state=EventState.RECEIVED, received_at__lt=now - BACKLOG_AFTER)
 
 
+def _event_waits_since() -> Combinable:
+    """Unknown of what was looked at before and replayed: nothing on the event says when that was."""
+    is_new = When(processed_at__isnull=True, then=F("received_at"))
+    return Coalesce(F("failing_since"), Case(is_new, output_field=DateTimeField()))
+
+
 def _link_waits(now: datetime) -> Q:
     limit = now - BACKLOG_AFTER
     is_old = Q(failing_since__lt=limit) | Q(failing_since__isnull=True, updated_at__lt=limit)
@@ -130,7 +139,7 @@ CONCERNS = (
         slug="failed",
         topic=Topic.FAILED,
         label="Webhook events failed",
-        advice="We could not process them. Read the problem, mend its cause, then replay.",
+        advice="We could not process them. Read the problem, mend its cause, then replay; or set them aside.",
         model=WebhookEvent,
         condition=_always(Q(state=EventState.FAILED)),
         moment=F("received_at"),
@@ -148,7 +157,8 @@ CONCERNS = (
         slug="permanent",
         topic=Topic.FAILED,
         label="Licenses refused by the license server",
-        advice="Its sentence says why. Mend the cause, then resync; if the license was deleted there, issue again.",
+        advice="The license server's own sentence says why. Mend the cause, then resync. 'Issue again' is only for a "
+        "license that was issued and then deleted there.",
         model=LicenseLink,
         condition=_stopped(FailureMode.PERMANENT),
         moment=F("failing_since"),
@@ -157,7 +167,8 @@ CONCERNS = (
         slug="exceeded",
         topic=Topic.FAILED,
         label="Licenses given up after three days",
-        advice="The license server did not answer for too long. Once it does, resync.",
+        advice="The license server failed for too long; the sentence says how it failed last. Once it works again, "
+        "resync.",
         model=LicenseLink,
         condition=_stopped(FailureMode.EXCEEDED),
         moment=F("failing_since"),
@@ -175,7 +186,7 @@ CONCERNS = (
         slug="malformed",
         topic=Topic.FAILED,
         label="Webhook events cannot be read",
-        advice="Compare the payload with the store's dashboard; replay after an update.",
+        advice="Compare the payload with the store's dashboard; replay after an update, or set them aside.",
         model=WebhookEvent,
         condition=_always(Q(state=EventState.MALFORMED)),
         moment=F("received_at"),
@@ -184,7 +195,7 @@ CONCERNS = (
         slug="unsupported",
         topic=Topic.FAILED,
         label="Webhook events of an unknown type",
-        advice="Switch the type off in the store, or replay them after an update.",
+        advice="Switch the type off in the store and set them aside, or replay them after an update.",
         model=WebhookEvent,
         condition=_always(Q(state=EventState.UNSUPPORTED)),
         moment=F("received_at"),
@@ -210,7 +221,7 @@ CONCERNS = (
         slug="question",
         topic=Topic.APPROVAL,
         label="Licenses with a question",
-        advice="Only a person can decide. Read the question, then override the license or leave it.",
+        advice="Only a person can decide. Read the question, then override the license: as active to keep it.",
         model=LicenseLink,
         condition=_always(~Q(question="")),
     ),
@@ -239,7 +250,7 @@ CONCERNS = (
         advice="See whether a worker is running. What could not be fetched from the store is tried again by itself.",
         model=WebhookEvent,
         condition=_event_waits,
-        moment=F("received_at"),
+        moment=_event_waits_since(),
         order="pk",
     ),
     Concern(
@@ -321,30 +332,39 @@ WITH RECURSIVE waiting AS (
             WHERE item.problem <> '' AND (item.store, item.product) > (waiting.store, waiting.product)
             ORDER BY item.store, item.product LIMIT 1) following
 )
-SELECT waiting.store, waiting.product, few.purchases, few.rows
-  FROM (SELECT store, product FROM waiting LIMIT %(products)s) waiting, LATERAL (
+SELECT waiting.store, waiting.product, few.purchases, few.rows, mapping.id, coalesce(mapping.is_active, false)
+  FROM (SELECT store, product FROM waiting LIMIT %(products)s) waiting CROSS JOIN LATERAL (
        SELECT count(DISTINCT purchase_id) AS purchases, count(*) AS rows
          FROM (SELECT item.purchase_id FROM licensing_integration_purchaseitem item
                 WHERE item.problem <> '' AND item.store = waiting.store AND item.product = waiting.product
                 LIMIT %(rows)s) items) few
+  LEFT JOIN licensing_integration_productmapping mapping
+         ON mapping.store = waiting.store AND mapping.store_product = waiting.product
  ORDER BY few.purchases DESC, waiting.store, waiting.product
 """
 
 
 def waiting_products() -> list[WaitingProduct]:
-    """Store products whose purchases wait for a mapping, most purchases first; one query."""
+    """Store products whose purchases wait for a mapping, most purchases first; one query. Only the first by name are
+    looked at, one more than ``MOST_PRODUCTS``, so that it shows whether there are more."""
     with connection.cursor() as cursor:
-        cursor.execute(_WAITING_PRODUCTS, {"products": MOST_PRODUCTS, "rows": MOST_COUNTED + 1})
+        cursor.execute(_WAITING_PRODUCTS, {"products": MOST_PRODUCTS + 1, "rows": MOST_COUNTED + 1})
         return [
             WaitingProduct(
-                store=store, product=product, number=min(number, MOST_COUNTED), is_capped=rows > MOST_COUNTED
+                store=store,
+                product=product,
+                number=min(number, MOST_COUNTED),
+                is_capped=rows > MOST_COUNTED,
+                mapping_id=mapping_id,
+                is_mapping_active=is_active,
             )
-            for store, product, number, rows in cursor.fetchall()
+            for store, product, number, rows, mapping_id, is_active in cursor.fetchall()
         ]
 
 
 def refused_deliveries(*, now: datetime) -> list[Count]:
-    """Deliveries refused in the last 24 hours, for each store and reason; one query."""
+    """Deliveries of the stores and reasons with one refused in the last 24 hours, counted since the day without any
+    before them; one query."""
     return [_refused(row) for row in rejections.recent(now=now)]
 
 
@@ -353,7 +373,7 @@ def _refused(row: RejectedDelivery) -> Count:
     concern = Concern(
         slug=row.reason,
         topic=Topic.FAILED,
-        label=f"Deliveries of {row.store} refused in the last 24 hours: {explanation.meaning}",
+        label=f"Deliveries of {row.store} refused: {explanation.meaning}",
         advice=explanation.advice,
         model=RejectedDelivery,
         condition=_always(Q(pk=row.pk)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from typing import Any, Final
@@ -13,7 +14,7 @@ from django.db.models import Q, QuerySet
 from licensing_integration import jobs
 from licensing_integration.domain.outcomes import PurchaseKind, SyncState
 from licensing_integration.domain.resolving import resolve_terms
-from licensing_integration.exceptions import LicensingIntegrationError
+from licensing_integration.exceptions import LicensingIntegrationError, ProductNotMapped
 from licensing_integration.models import LicenseLink, ProductMapping, PurchaseItem
 from licensing_integration.services import audit, choices, mapping_versions
 from licensing_integration.services.choices import ServerLists
@@ -99,20 +100,31 @@ def put_back(mapping: ProductMapping, number: int, *, user_id: int | None, reaso
 # --- checking against the license server -----------------------------------------------------------------------------
 
 
-def check_for(mappings: Sequence[ProductMapping], *, user_id: int | None) -> list[list[str]]:
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """What checking a mapping found, in sentences. ``note``: what cannot be checked, though nothing is wrong."""
+
+    problems: tuple[str, ...] = ()
+    note: str = ""
+
+    def __str__(self) -> str:
+        return " ".join(self.problems) or self.note or "nothing wrong was found."
+
+
+def check_for(mappings: Sequence[ProductMapping], *, user_id: int | None) -> list[Checked]:
     """``check_mappings`` because a person asked for it: the audit keeps who did, and what was found."""
     found = check_mappings(mappings)
     with transaction.atomic():
-        for mapping, problems in zip(mappings, found, strict=True):
-            sentence = f"The mapping of {mapping} was checked: {' '.join(problems) or 'nothing wrong was found.'}"
+        for mapping, checked in zip(mappings, found, strict=True):
+            sentence = f"The mapping of {mapping} was checked: {checked}"
             audit.record("mapping.checked", sentence, user_id=user_id, mapping=mapping)
     return found
 
 
-def check_mappings(mappings: Sequence[ProductMapping]) -> list[list[str]]:
-    """What is wrong with each mapping, in sentences; none: nothing was found. Every license server is asked once."""
+def check_mappings(mappings: Sequence[ProductMapping]) -> list[Checked]:
+    """What is wrong with each mapping, as far as its license server tells; every one is asked once."""
     lists, access = cache(lambda name: choices.server_lists(name, oldest=0)), cache(_problems_of_access)
-    return [_problems_of(mapping, lists=lists, access=access) for mapping in mappings]
+    return [_check(mapping, lists=lists, access=access) for mapping in mappings]
 
 
 def unknown_ids(mapping: ProductMapping) -> dict[str, str]:
@@ -123,23 +135,26 @@ def unknown_ids(mapping: ProductMapping) -> dict[str, str]:
     return _unknown_in(mapping, choices.server_lists(name, oldest=_FRESH), name=name) if found else {}
 
 
-def _problems_of(
+def _check(
     mapping: ProductMapping, *, lists: Callable[[str], ServerLists], access: Callable[[str], Sequence[str]]
-) -> list[str]:
+) -> Checked:
     if not mapping.is_license_needed:
-        return []
+        return Checked()
     name = choices.server_name(mapping.server)
     try:
         server_config(name)
         terms = resolve_terms(mapping.to_terms(), {}, kind=PurchaseKind.ORDER, servers=known_servers())
+    except ProductNotMapped:
+        return Checked(note="The store's attribute names the license product; that cannot be checked here.")
     except LicensingIntegrationError as error:
-        return [str(error)]
+        return Checked(problems=(str(error),))
     if terms is None or terms.feature_code:
-        return []
+        return Checked()
     if problems := access(name):
-        return list(problems)
+        return Checked(problems=tuple(problems))
     listed = lists(name)
-    return [listed.problem] if listed.problem else list(_unknown_in(mapping, listed, name=name).values())
+    unknown = _unknown_in(mapping, listed, name=name).values()
+    return Checked(problems=(listed.problem,) if listed.problem else tuple(unknown))
 
 
 def _problems_of_access(name: str) -> Sequence[str]:

@@ -2,7 +2,8 @@
 servers, as they list them now.
 
 Lists are kept for five minutes in each process's cache. One that could not be fetched is kept for half a minute, as the
-sentence that says why, so that a server that is away is not waited for by every page. A person waits for these calls.
+sentence that says why, so that a server that is away is not waited for by every page; who wants a fresh list asks anew.
+A person waits for these calls.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ class StoreList:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WaitingProduct:
+class UnmappedProduct:
     """A product (or a finer id, such as a price) that was bought and that no mapping names yet; ``orders`` wait."""
 
     id: str
@@ -96,7 +97,7 @@ def store_list(name: str, *, oldest: float = KEPT_SECONDS) -> StoreList:
     return _kept(_store_key(name), lambda: _ask_store(name), oldest=oldest)
 
 
-def waiting_products(store: str) -> list[WaitingProduct]:
+def unmapped_products(store: str) -> list[UnmappedProduct]:
     """Products bought in ``store`` that wait for a mapping, those with the most orders first."""
     mapped = ProductMapping.objects.filter(store=store).values("store_product")
     waiting = PurchaseItem.objects.exclude(problem="").filter(store=store).order_by()
@@ -129,9 +130,9 @@ def default_policies(store: str) -> Policies:
         return Policies()
 
 
-def _counted(waiting: QuerySet[PurchaseItem], what: str) -> list[WaitingProduct]:
+def _counted(waiting: QuerySet[PurchaseItem], what: str) -> list[UnmappedProduct]:
     rows = waiting.values_list(what).annotate(orders=Count("purchase", distinct=True), shown=Max("display"))
-    return [WaitingProduct(id=found, name=name, orders=orders) for found, orders, name in rows[:MOST_LISTED]]
+    return [UnmappedProduct(id=found, name=name, orders=orders) for found, orders, name in rows[:MOST_LISTED]]
 
 
 def _ask_server(name: str) -> ServerLists:
@@ -156,8 +157,10 @@ def _ask_store(name: str) -> StoreList:
 
 def _kept(key: str, ask: Callable[[], Lists], *, oldest: float) -> Lists:
     kept: Lists | None = cache.get(key)
-    if kept is not None and time.time() - kept.asked_at <= (PROBLEM_KEPT_SECONDS if kept.problem else oldest):
-        return kept
+    if kept is not None:
+        most = min(oldest, PROBLEM_KEPT_SECONDS) if kept.problem else oldest
+        if time.time() - kept.asked_at <= most:
+            return kept
     lists = ask()
     cache.set(key, lists, PROBLEM_KEPT_SECONDS if lists.problem else KEPT_SECONDS)
     return lists

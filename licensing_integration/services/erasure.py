@@ -47,6 +47,14 @@ def is_erased(event: WebhookEvent) -> bool:
     return event.body == ERASED_BODY
 
 
+def keeps_personal_data(purchase: Purchase) -> bool:
+    """Whether anything is left to erase: what the store says of its customer, or an address that its keys were sent to
+    since."""
+    customer = replace(load_state(purchase).customer or Customer(), external_id="")
+    is_known = purchase.customer_email or purchase.customer_name not in {"", ERASED} or customer != Customer()
+    return bool(is_known) or purchase.key_mails.exclude(address="").exists()
+
+
 def erase_purchase(purchase_id: int, *, user_id: int | None, reason: str) -> None:
     """Erase name, address and company of the customer: from the purchase, its licenses here, its story, the audit, the
     mails sent for it, and every event that spoke of it, whose body is gone then.

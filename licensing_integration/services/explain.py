@@ -38,6 +38,7 @@ _PAY = (
 _ASK = "If you think that this is a mistake, please answer this message."
 _CHANGED = "That should not be so. We are looking into it and will come back to you."
 _BUY = "You can buy it again at any time in our store."
+_RAN_OUT = f"{_BUY} If you have paid for a longer time, please answer this message."
 
 # The beginnings of the reasons that domain/planning.py gives, each with what a customer is told.
 CAUSES: Final[Mapping[str, Cause]] = {
@@ -67,6 +68,7 @@ CAUSES: Final[Mapping[str, Cause]] = {
         why="your subscription has ended, and the license works until the time you paid for is over", what_to_do=_BUY
     ),
     "The subscription has ended": Cause(why="your subscription has ended", what_to_do=_BUY),
+    "It was refunded; the policy": Cause(why="you may keep it although the purchase was refunded"),
     "It was refunded": Cause(why="the purchase was refunded", what_to_do=_ASK),
     "The order is not paid": Cause(
         why="your order is not paid yet",
@@ -93,21 +95,24 @@ CAUSES: Final[Mapping[str, Cause]] = {
 }
 
 
-def explain(link: LicenseLink, *, now: datetime | None = None) -> str:
+def explain(link: LicenseLink) -> str:
     """A short message to the customer, ready to be sent; in it the end of the key, never all of it."""
-    now = now or timezone.now()
     cause = _cause(link)
-    parts = [_standing(link, now=now), _why(link, cause), _outlook(link, cause, now=now)]
+    parts = [_standing(link), _why(link, cause), _outlook(link, cause)]
     about = f"this is about your license for {_product(link)}{_key(link)}."
     name = conf.order_page().name
     return "\n\n".join(["Hello,", f"{about} {' '.join(filter(None, parts))}", f"Best regards\n{name}".strip()])
 
 
 def _cause(link: LicenseLink) -> Cause:
-    """What is told of the reason: nothing while it could not be brought about, as it is no reason for what is."""
+    """What is told of the reason: nothing while it could not be brought about, as it is no reason for what is; and why
+    a license is active is none for its having run out, unless the buyer has to pay first."""
     if link.sync_state == SyncState.ATTENTION:
         return Cause()
-    return Cause(what_to_do=_CHANGED) if state_wanted_instead(link) else cause_of(link.reason)
+    if state_wanted_instead(link):
+        return Cause(what_to_do=_CHANGED)
+    cause = cause_of(link.reason)
+    return Cause(what_to_do=_RAN_OUT) if _has_run_out(link) and cause.what_to_do != _PAY else cause
 
 
 def end_before(link: LicenseLink, until: datetime | None) -> datetime | None:
@@ -153,16 +158,21 @@ def _key(link: LicenseLink) -> str:
     return f" (the key that ends in {link.key[-6:]})" if link.key else ""
 
 
-def _standing(link: LicenseLink, *, now: datetime) -> str:
+def _has_run_out(link: LicenseLink) -> bool:
+    end = link.expires_at
+    return link.state == LicenseState.ACTIVE and end is not None and end <= timezone.now()
+
+
+def _standing(link: LicenseLink) -> str:
     """The state, since when, and until when."""
     if not link.external_id and link.state == LicenseState.ABSENT:
         is_coming = link.desired.get("state") == LicenseState.ACTIVE
         return "It is being prepared." if is_coming else "There is no license at the moment."
-    if link.state == LicenseState.ACTIVE and link.expires_at and link.expires_at <= now:
-        return f"It ran out on {format_day(link.expires_at)}."
+    if link.state == LicenseState.ACTIVE and link.expires_at:
+        day = format_day(link.expires_at)
+        return f"It ran out on {day}." if _has_run_out(link) else f"It works and is valid until {day}."
     if link.state == LicenseState.ACTIVE:
-        until = f" and is valid until {format_day(link.expires_at)}" if link.expires_at else " and does not expire"
-        return f"It works{until}."
+        return f"It works{' and does not expire' if link.is_endless else ''}."
     words = {LicenseState.SUSPENDED: "It is on hold", LicenseState.REVOKED: "It is no longer valid"}
     since = state_since(link)
     return f"{words.get(LicenseState(link.state), 'It has ended')}{f' since {format_day(since)}' if since else ''}."
@@ -179,13 +189,15 @@ def _why(link: LicenseLink, cause: Cause) -> str:
     return f"The reason: {cause.why}." if cause.why else ""
 
 
-def _outlook(link: LicenseLink, cause: Cause, *, now: datetime) -> str:
+def _outlook(link: LicenseLink, cause: Cause) -> str:
     """What happens next, or what the customer can do."""
+    if link.sync_state == SyncState.PENDING and link.failing_since:
+        return "It takes longer than usual; we are looking into it."
     if link.sync_state == SyncState.PENDING:
         return "We are about to change it; this takes a moment."
     if link.sync_state == SyncState.ATTENTION:
         return "We are looking into it and will come back to you."
-    is_overridden = link.override_until is not None and link.override_until > now
-    if is_overridden and link.override_until and not end_before(link, link.override_until):
-        return f"This holds until {format_day(link.override_until)}."
+    until = link.override_until if link.is_overridden and not _has_run_out(link) else None
+    if until and not end_before(link, until):
+        return f"This holds until {format_day(until)}."
     return cause.what_to_do

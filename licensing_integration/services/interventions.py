@@ -1,4 +1,4 @@
-"""What people may do: replay an event, resync or override a license, close a dispute.
+"""What people may do: replay an event or set it aside, resync or override a license, close a dispute.
 
 Each leaves a history entry and an audit entry; the history entry of a replay is the one of its event.
 """
@@ -10,20 +10,18 @@ from dataclasses import replace
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from licensing_integration import jobs
-from licensing_integration.domain.outcomes import EventState, FailureMode, LicenseState, SyncState
+from licensing_integration.domain.outcomes import UNPROCESSABLE, EventState, FailureMode, LicenseState, SyncState
 from licensing_integration.domain.purchases import Version
 from licensing_integration.domain.wording import format_day, format_moment
 from licensing_integration.models import HistoryEntry, LicenseLink, Purchase, WebhookEvent
 from licensing_integration.services import audit, history
 from licensing_integration.services.erasure import ERASED_BODY
 from licensing_integration.services.purchases import load_state, store_state
-
-# Waiting for a worker already, or of a type that means nothing: there is nothing to replay.
-NEVER_REPLAYED = (EventState.RECEIVED, EventState.IGNORED)
 
 
 def replay_events(event_ids: Sequence[int], *, user_id: int | None, reason: str) -> int:
@@ -37,9 +35,10 @@ def replay_events(event_ids: Sequence[int], *, user_id: int | None, reason: str)
 
 
 def replayable(event_ids: Sequence[int]) -> QuerySet[WebhookEvent]:
-    """Those of these events that a replay does not leave alone: they do not wait, are not ignored on purpose, and their
-    personal data, without which nothing could be planned, was not erased."""
-    return WebhookEvent.objects.filter(pk__in=event_ids).exclude(state__in=NEVER_REPLAYED).exclude(body=ERASED_BODY)
+    """Those of these events that a replay does not leave alone: they do not wait, are not of a type that means nothing,
+    and their personal data, without which nothing could be planned, was not erased."""
+    chosen = WebhookEvent.objects.filter(pk__in=event_ids).exclude(state=EventState.RECEIVED)
+    return chosen.exclude(state=EventState.IGNORED, problem="").exclude(body=ERASED_BODY)
 
 
 def set_in_motion(event_ids: Sequence[int], *, priority: int = 0) -> list[int]:
@@ -47,10 +46,42 @@ def set_in_motion(event_ids: Sequence[int], *, priority: int = 0) -> list[int]:
     ``services.replays``, which tell the audit. Returns the ids of those that were not left alone."""
     ids = list(replayable(event_ids).select_for_update(no_key=True).order_by("id").values_list("id", flat=True))
     WebhookEvent.objects.filter(pk__in=ids).update(
-        state=EventState.RECEIVED, problem="", failing_since=None, retry_at=None, attempts=0, fetched=None
+        state=EventState.RECEIVED,
+        problem="",
+        failing_since=None,
+        retry_at=None,
+        attempts=0,
+        fetched=None,
+        # Whoever counts what waits must not take it for an event that waits since it came.
+        processed_at=Coalesce(F("processed_at"), F("received_at")),
     )
     jobs.enqueue_events(ids, priority=priority)
     return ids
+
+
+def set_aside(event_id: int, *, user_id: int | None, reason: str) -> None:
+    """Ignore an event that cannot be processed and need not be. What was wrong with it becomes, with the reason, its
+    problem, and it can still be replayed.
+
+    Raises ``ValueError`` when no reason is given, or when somebody has replayed the event or set it aside meanwhile.
+    """
+    if not reason.strip():
+        raise ValueError("Give a reason; a colleague will ask for it.")
+    with transaction.atomic():
+        events = WebhookEvent.objects.defer("body", "fetched", "headers").select_for_update(no_key=True)
+        event = events.get(pk=event_id)
+        if event.state not in UNPROCESSABLE:
+            raise ValueError(f"Its verdict is no longer what it was; it is {event.get_state_display().lower()} now.")
+        told = audit.record("event.set_aside", f"Set {event} aside.", user_id=user_id, reason=reason, event=event)
+        was = ": ".join(part for part in (event.get_state_display(), event.problem.rstrip(".")) if part)
+        event.problem = f"{was}. Set aside by {told.user_name}: {reason}"
+        event.state, event.failing_since = EventState.IGNORED, None
+        event.save(update_fields=["state", "problem", "failing_since"])
+
+
+def is_set_aside(event: WebhookEvent) -> bool:
+    """Whether a person set it aside. What is ignored for its type has no problem."""
+    return event.state == EventState.IGNORED and bool(event.problem)
 
 
 def resync_link(link_id: int, *, user_id: int | None, reason: str) -> None:
@@ -66,8 +97,9 @@ def issue_again(link_id: int, *, user_id: int | None, reason: str) -> None:
     """Forget a license that was deleted on the server, and issue a new one for its slot."""
     with transaction.atomic():
         link = LicenseLink.objects.select_for_update(no_key=True).get(pk=link_id)
-        gone = f"Forgot license {link.masked_key or 'without a key'} to issue a new one."
+        gone = f"Forgot license {link.shown_key} to issue a new one."
         link.external_id, link.key, link.applied, link.observed = "", "", None, None
+        link.state, link.expires_at, link.issued_at, link.observed_at = LicenseState.ABSENT, None, None, None
         link.is_adoptable = True
         _wake(link)
         _write(link, kind="license.issue_again", sentence=gone, reason=reason, user_id=user_id)
@@ -128,14 +160,14 @@ def end_override(link_id: int, *, user_id: int | None, reason: str = "") -> None
 
 
 def close_disputes(purchase_id: int, *, user_id: int | None, reason: str) -> None:
-    """Note that the disputes of a purchase were won; FastSpring sends no event for that."""
+    """Note that the open disputes of a purchase were won; FastSpring sends no event for that."""
     with transaction.atomic():
         purchase = Purchase.objects.select_for_update(no_key=True).get(pk=purchase_id)
         state = load_state(purchase)
         # Dated now, so that a replay of the event that opened it does not open it again.
         version = Version(occurred_at=timezone.now(), event_id="")
-        closed = {name: replace(d, is_open=False, version=version) for name, d in state.disputes.items()}
-        store_state(purchase, replace(state, disputes=closed))
+        closed = {n: replace(d, is_open=False, version=version) for n, d in state.disputes.items() if d.is_open}
+        store_state(purchase, replace(state, disputes={**state.disputes, **closed}))
         purchase.save()
         _write_of_purchase(
             purchase, kind="purchase.dispute_closed", sentence="Dispute closed as won.", reason=reason, user_id=user_id
@@ -165,14 +197,15 @@ def plan_again(purchase_id: int, *, user_id: int | None, reason: str) -> None:
 
 
 def reveal_key(link_id: int, *, user_id: int | None) -> str:
-    """The whole license key, to be shown; that somebody looked is kept."""
+    """The whole license key, to be shown; that somebody looked is kept. Empty, and nothing kept, if there is none."""
     return _hand_out_key(
         link_id, kind="license.key_revealed", sentence="The whole license key was shown.", user_id=user_id
     )
 
 
 def copy_key(link_id: int, *, user_id: int | None) -> str:
-    """The whole license key, for the clipboard; that somebody took it is kept."""
+    """The whole license key, for the clipboard; that somebody took it is kept. Empty, and nothing kept, if there is
+    none."""
     return _hand_out_key(
         link_id, kind="license.key_copied", sentence="The whole license key was copied.", user_id=user_id
     )
@@ -180,7 +213,9 @@ def copy_key(link_id: int, *, user_id: int | None) -> str:
 
 def _hand_out_key(link_id: int, *, kind: str, sentence: str, user_id: int | None) -> str:
     with transaction.atomic():
-        link = LicenseLink.objects.get(pk=link_id)
+        link = LicenseLink.objects.filter(pk=link_id).exclude(key="").first()
+        if link is None:
+            return ""
         _write(link, kind=kind, sentence=sentence, user_id=user_id)
     return link.key
 

@@ -9,7 +9,7 @@ import json
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from django.db import IntegrityError, connection
 from django.db.models import Q
@@ -17,8 +17,8 @@ from django.utils import timezone
 
 from licensing_integration import conf
 from licensing_integration.domain.licenses import DesiredLicense, LicenseSnapshot
-from licensing_integration.domain.outcomes import LicenseState, SyncState
-from licensing_integration.exceptions import TransientRemoteError
+from licensing_integration.domain.outcomes import FailureMode, LicenseState, SyncState
+from licensing_integration.exceptions import LicenseGone, TransientRemoteError
 from licensing_integration.models import HistoryEntry, LicenseLink
 from licensing_integration.services.codec import from_json, to_json
 from licensing_integration.services.retries import Decision
@@ -56,6 +56,8 @@ UPDATE licensing_integration_licenselink
        retry_at = CASE WHEN desired = %(tried)s::jsonb THEN %(retry_at)s::timestamptz END,
        state = coalesce(%(state)s, state),
        expires_at = CASE WHEN %(state)s IS NULL THEN expires_at ELSE %(expires_at)s::timestamptz END,
+       observed = CASE WHEN %(is_gone)s THEN NULL ELSE observed END,
+       observed_at = CASE WHEN %(is_gone)s THEN %(now)s ELSE observed_at END,
        unclear_attempts = %(unclear)s, is_adoptable = %(adoptable)s,
        failure_mode = %(mode)s, failure_message = %(message)s,
        failing_since = coalesce(failing_since, %(now)s), lease_until = NULL, lease_token = NULL,
@@ -130,9 +132,10 @@ def _as_stored(link: LicenseLink, applied: DesiredLicense) -> object:
     return link.desired if applied == from_json(link.desired, DesiredLicense) else to_json(applied)
 
 
-def keep_answer(link: LicenseLink, snapshot: LicenseSnapshot) -> bool:
-    """Keep what the license server has just been asked for outside of an attempt. ``link``: as it was read before the
-    server was asked. ``False``, and nothing is kept, if somebody works on the license, has worked on it since, or is
+def keep_answer(link: LicenseLink, snapshot: LicenseSnapshot | None) -> bool:
+    """Keep what the license server has just been asked for outside of an attempt; ``None``: it has no such license any
+    more, which needs a person unless there should be none. ``link``: as it was read before the server was asked.
+    ``False``, and nothing is kept, if somebody works on the license, has worked on it since, or is
     about to: theirs is the later word."""
     if not _is_free(link):
         return False
@@ -144,13 +147,27 @@ def keep_answer(link: LicenseLink, snapshot: LicenseSnapshot) -> bool:
         external_id=link.external_id,
         attempted_at=link.attempted_at,
     )
-    kept = untouched.update(
-        observed=to_json(snapshot),
-        observed_at=now,
-        state=snapshot.state.value,
-        expires_at=snapshot.expires_at,
-    )
-    return bool(kept)
+    told = _as_told(snapshot) if snapshot else {**_AS_GONE, **_needing_a_person(link, now=now)}
+    return bool(untouched.update(observed_at=now, **told))
+
+
+_AS_GONE: Final = {"observed": None, "state": LicenseState.ABSENT.value, "expires_at": None}
+
+
+def _as_told(snapshot: LicenseSnapshot) -> dict[str, Any]:
+    return {"observed": to_json(snapshot), "state": snapshot.state.value, "expires_at": snapshot.expires_at}
+
+
+def _needing_a_person(link: LicenseLink, *, now: datetime) -> dict[str, Any]:
+    """What a license that is gone has become for those who look for what needs attention."""
+    if link.desired.get("state") == LicenseState.ABSENT:
+        return {}
+    return {
+        "sync_state": SyncState.ATTENTION,
+        "failure_mode": FailureMode.PERMANENT,
+        "failure_message": str(LicenseGone(link.server)),
+        "failing_since": now,
+    }
 
 
 def _is_free(link: LicenseLink) -> bool:
@@ -166,14 +183,17 @@ def fail(
     entries: Sequence[HistoryEntry],
     now: datetime,
     changed: LicenseSnapshot | None = None,
+    is_gone: bool = False,
 ) -> None:
     """Record that an attempt failed, and what happens next.
 
     ``changed``: the license after what the attempt did all the same. People see its state and end; ``observed`` stays
-    beside ``applied``, from which the next attempt counts.
+    beside ``applied``, from which the next attempt counts. ``is_gone``: the server has no such license any more.
     """
+    state = LicenseState.ABSENT if is_gone else changed and changed.state
     arguments = {
-        "state": changed.state.value if changed else None,
+        "is_gone": is_gone,
+        "state": state.value if state else None,
         "expires_at": changed.expires_at if changed else None,
         "tried": json.dumps(link.desired),
         "retry_at": decision.retry_at,

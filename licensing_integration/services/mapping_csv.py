@@ -7,38 +7,37 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from licensing_integration.domain.wording import count_of
 from licensing_integration.models import ProductMapping
-from licensing_integration.services import catalog
-from licensing_integration.services.csv_cells import guarded, unguarded
+from licensing_integration.services.csv_cells import unguarded
 
 MOST_BYTES: Final = 1024 * 1024
 # Each takes some milliseconds, and the process that takes them takes no webhook meanwhile.
 MOST_ROWS: Final = 500
 
-_KEYS: Final = ("store", "store_product")
+# Which mapping a row belongs to.
+KEYS: Final = ("store", "store_product")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A row of a file: the line it begins on, and its cells by column."""
+    """A row of a file: the line it begins on, and its cells by column. ``problem``: why they may stand in the wrong
+    columns, or some are missing; empty for a sound row."""
 
     line: int
     values: Mapping[str, str]
+    problem: str = ""
 
 
-def write(mappings: Iterable[ProductMapping], *, columns: Sequence[str]) -> str:
-    """The table, with a header row."""
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(columns)
+def rows(mappings: Iterable[ProductMapping], *, columns: Sequence[str]) -> Iterator[Sequence[str]]:
+    """The table, with a header row; not guarded yet."""
+    yield columns
     for mapping in mappings:
-        values = as_text(mapping, columns=columns)
-        writer.writerow([guarded(values[name]) for name in columns])
-    return out.getvalue()
+        yield list(as_text(mapping, columns=columns).values())
 
 
 def as_text(mapping: ProductMapping, *, columns: Sequence[str]) -> dict[str, str]:
@@ -59,38 +58,42 @@ def read(data: bytes, *, columns: Sequence[str]) -> list[Row]:
         raise ValueError("The file is not in UTF-8. Save it as CSV with the encoding UTF-8.") from error
     if "\0" in text:
         raise ValueError("The file is no text: it holds NUL characters. Save it as CSV again.")
-    try:
-        rows = _read(text, columns=columns)
-    except csv.Error as error:
-        raise ValueError(f"The file is no readable CSV: {error}.") from error
+    rows = _read(text, columns=columns)
     if not rows:
         raise ValueError("The file has no rows below its header.")
     return rows
 
 
-def save_all(mappings: Sequence[ProductMapping], *, user_id: int | None, reason: str) -> int:
-    """Save all of them, or none if one fails. Returns how many waiting purchases were set in motion."""
-    return catalog.save_mappings(mappings, user_id=user_id, saving=catalog.Saving.IMPORTED, reason=reason)
-
-
 def _read(text: str, *, columns: Sequence[str]) -> list[Row]:
     first = text.partition("\n")[0]
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(first), strict=True)
-    header = [name.strip() for name in next(reader, [])]
+    lines = _numbered(csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(first), strict=True))
+    _, names = next(lines, (1, []))
+    header = [name.strip() for name in names]
     _check_header(header, columns=columns)
     rows: list[Row] = []
-    begins = reader.line_num + 1
-    for cells in reader:
+    for line, cells in lines:
         if any(cells):
-            rows.append(_row(cells, header=header, line=begins))
+            rows.append(_row(cells, header=header, line=line))
         if len(rows) > MOST_ROWS:
             raise ValueError(f"The file has more than {MOST_ROWS:,} rows. Split it into several files.")
-        begins = reader.line_num + 1
     return rows
 
 
+def _numbered(reader: Any) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a ``csv.reader``, each with the line it begins on."""
+    while True:
+        begins = reader.line_num + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise ValueError(f"The file is no readable CSV from line {begins} on: {error}.") from error
+        yield begins, cells
+
+
 def _check_header(header: Sequence[str], *, columns: Sequence[str]) -> None:
-    missing = [name for name in _KEYS if name not in header]
+    missing = [name for name in KEYS if name not in header]
     if missing:
         raise ValueError(f"The first row must name the columns; {' and '.join(missing)} must be among them.")
     unknown = [name or "(empty)" for name in header if name not in columns]
@@ -101,9 +104,14 @@ def _check_header(header: Sequence[str], *, columns: Sequence[str]) -> None:
 
 
 def _row(cells: Sequence[str], *, header: Sequence[str], line: int) -> Row:
+    problem = ""
     if len(cells) != len(header):
-        raise ValueError(f"Line {line} has {len(cells)} cells, but there are {len(header)} columns.")
-    return Row(line=line, values={name: unguarded(cell) for name, cell in zip(header, cells, strict=True)})
+        problem = (
+            f"The row has {count_of(len(cells), 'cell')}, but there are {count_of(len(header), 'column')}. "
+            "A cell with a comma in it needs quotation marks around it."
+        )
+    values = {name: unguarded(cell) for name, cell in zip(header, cells, strict=False)}
+    return Row(line=line, values=values, problem=problem)
 
 
 def _delimiter(header: str) -> str:

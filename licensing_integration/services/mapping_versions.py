@@ -17,6 +17,7 @@ _FIELDS: Final[Mapping[str, Field[Any, Any]]] = {
     for field in ProductMapping._meta.concrete_fields
     if field.editable and not field.primary_key and not getattr(field, "auto_now_add", False)
 }
+_NOT_SAID: Final = "not said"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +90,11 @@ def different(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Field
     return [change for change in compare(before, after) if change.is_different]
 
 
+def said(values: Mapping[str, Any]) -> list[FieldChange]:
+    """The fields that a version's values say something in."""
+    return [line for line in compare(values, values) if line.after != _NOT_SAID]
+
+
 def current(mapping: ProductMapping) -> dict[str, Any]:
     """The mapping's values as a version would keep them."""
     return model_to_dict(mapping, fields=_FIELDS)
@@ -116,7 +122,7 @@ def label_of(name: str) -> str:
 def in_words(name: str, value: Any) -> str:
     """A field's value as people read it."""
     if value is None or value in ("", {}):
-        return "not said"
+        return _NOT_SAID
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Mapping):

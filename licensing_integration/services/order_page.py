@@ -13,7 +13,7 @@ from django.db.models.fields.json import KT
 from django.utils import timezone
 
 from licensing_integration import conf
-from licensing_integration.domain.outcomes import FailureMode, LicenseState, PurchaseStatus, SyncState
+from licensing_integration.domain.outcomes import ExpiryMode, FailureMode, LicenseState, PurchaseStatus, SyncState
 from licensing_integration.domain.wording import format_day
 from licensing_integration.models import LicenseLink, Purchase, PurchaseAlias, PurchaseItem
 from licensing_integration.services.purchases import ORDER_ALIAS, load_state
@@ -55,7 +55,8 @@ _UNPAID = frozenset({PurchaseStatus.OVERDUE, PurchaseStatus.UNPAID})
 class OrderedLicense:
     """One license of an order. ``unit`` of ``units`` of the same product. ``state``: the stage in words.
 
-    ``key`` is empty unless the license can be used and the purchase is recent. ``valid_until=None``: no end.
+    ``key`` is empty unless the license can be used and the purchase is recent. ``valid_until=None``: no end, if it
+    ``is_endless``, else none that is known: the license template may give one with the first activation.
     """
 
     product: str
@@ -65,6 +66,7 @@ class OrderedLicense:
     state: str
     key: str = field(default="", repr=False)
     valid_until: datetime | None = None
+    is_endless: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +129,8 @@ def _items_and_links(
     item_fields = ("purchase_id", "product", "display", "problem")
     for item in PurchaseItem.objects.filter(purchase__in=ids).order_by("pk").only(*item_fields):
         items.setdefault(item.purchase_id, []).append(item)
-    rows = LicenseLink.objects.filter(purchase__in=ids).order_by("unit").annotate(wanted=KT("desired__state"))
+    wanted = {"wanted": KT("desired__state"), "expiry": KT("desired__expiry")}
+    rows = LicenseLink.objects.filter(purchase__in=ids).order_by("unit").annotate(**wanted)
     for link in rows.only(*_LINK_FIELDS):
         links.setdefault(link.item_id, []).append(link)
     return items, links
@@ -170,6 +173,7 @@ def _license(purchase: Purchase, item: PurchaseItem, link: LicenseLink, *, units
         state=_words(stage, purchase, link, now),
         key=link.key if is_ready and is_recent else "",
         valid_until=link.expires_at if is_ready else None,
+        is_endless=link.expires_at is None and link.expiry == ExpiryMode.PERPETUAL,  # type: ignore[attr-defined]  # annotated
     )
 
 

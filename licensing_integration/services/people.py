@@ -40,6 +40,11 @@ def roles_within(user: Any) -> QuerySet[Group]:
     return Group.objects.exclude(permissions__in=beyond).order_by("name")
 
 
+def is_in_audit(user: Any) -> bool:
+    """Whether the audit knows of anything that the user did; signing in is the first thing anybody does."""
+    return AuditEntry.objects.filter(user=user).exists()
+
+
 def tell_about(row: Model, verb: str, *, user_id: int, fields: Sequence[str] = ()) -> None:
     """Keep that somebody has ``added``, ``changed`` or ``deleted`` a user or a role. ``fields``: labels of what was
     changed."""

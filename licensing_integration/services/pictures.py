@@ -11,6 +11,7 @@ from django.utils.text import capfirst
 
 from licensing_integration.domain.effects import describe_effect, is_wanted
 from licensing_integration.domain.licenses import DesiredLicense
+from licensing_integration.domain.wording import count_of
 from licensing_integration.models import LicenseLink, Purchase, PurchaseItem
 from licensing_integration.services.codec import from_json
 
@@ -64,8 +65,8 @@ def summarize(before: Picture, after: Picture) -> str:
     issued = Counter(link.item.name or "the purchase" for pk, link in after.links.items() if _is_new(before, pk, link))
     known = Counter(purchase.kind for pk, purchase in after.purchases.items() if pk not in before.purchases)
     told = [
-        *(f"{_number(number, 'license')} would be issued for {name}" for name, number in issued.most_common()),
-        *(f"{_number(number, kind)} would become known" for kind, number in known.most_common()),
+        *(f"{count_of(number, 'license')} would be issued for {name}" for name, number in issued.most_common()),
+        *(f"{count_of(number, kind)} would become known" for kind, number in known.most_common()),
     ]
     return f"{'; '.join(told)}." if told else ""
 
@@ -105,7 +106,7 @@ def _about_link(before: LicenseLink | None, after: LicenseLink) -> str:
         _desired(before.desired) if before else None,
         _desired(after.desired),
         name=name_of(after),
-        key=after.masked_key,
+        key=after.shown_key,
         has_license=bool(after.external_id),
     )
 
@@ -114,10 +115,6 @@ def _is_new(before: Picture, pk: int, link: LicenseLink) -> bool:
     """Whether a license would be made for it that nobody wanted before."""
     was_wanted = pk in before.links and is_wanted(_desired(before.links[pk].desired))
     return not link.external_id and not was_wanted and is_wanted(_desired(link.desired))
-
-
-def _number(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _desired(stored: Any) -> DesiredLicense:

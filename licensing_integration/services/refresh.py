@@ -41,12 +41,10 @@ def ask_server(link_id: int, *, user_id: int | None) -> Answer:
     snapshot = _fetch(link)
     with transaction.atomic():
         audit.record("license.refreshed", f"Asked {link.server} for its state.", user_id=user_id, link=link)
-        if snapshot is None:
-            return Answer(at=timezone.now(), snapshot=None, is_kept=False, is_news=link.observed is not None)
-        changes = history.license_changes(link.observed or {}, to_json(snapshot))
+        changes = history.license_changes(link.observed or {}, to_json(snapshot) if snapshot else {})
         is_kept = leases.keep_answer(link, snapshot)
         if is_kept and changes and link.observed:
-            HistoryEntry.objects.bulk_create([_news(link, changes=changes, user_id=user_id)])
+            HistoryEntry.objects.bulk_create([_news(link, snapshot, changes=changes, user_id=user_id)])
     return Answer(at=timezone.now(), snapshot=snapshot, is_kept=is_kept, is_news=bool(changes))
 
 
@@ -62,11 +60,14 @@ def _fetch(link: LicenseLink) -> LicenseSnapshot | None:
         ) from error
 
 
-def _news(link: LicenseLink, *, changes: dict[str, list[object]], user_id: int | None) -> HistoryEntry:
+def _news(
+    link: LicenseLink, snapshot: LicenseSnapshot | None, *, changes: dict[str, list[object]], user_id: int | None
+) -> HistoryEntry:
+    news = "reports something new, which did not come from here" if snapshot else "has no such license any more"
     return history.link_entry(
         link,
         kind="license.observed",
-        sentence=f"{link.server} was asked and reports something new, which did not come from here.",
+        sentence=f"{link.server} was asked and {news}.",
         changes=changes,
         user_id=user_id,
     )

@@ -207,7 +207,7 @@ def _warning(link: LicenseLink, *, until: datetime | None) -> str:
     if end is None or until is None:
         return ""
     return (
-        f"License {link.masked_key or 'without a key'} of {name_of(link)} expires on {format_day(end)}, before the "
+        f"License {link.shown_key} of {name_of(link)} expires on {format_day(end)}, before the "
         f"override ends on {format_day(until)}. Choose a date in 'Expires', too, if it shall work longer."
     )
 
@@ -228,6 +228,8 @@ def _preview(
             after = take_picture([purchase_id])
     except Busy:
         return ("Somebody is working on this purchase just now, so what would change is not known.",)
+    except LicensingIntegrationError as error:  # its store is configured no more, for instance
+        return (f"What would change is not known: {error}",)
     told = tuple(tell_differences(take_same(after), after)) or (NOTHING,)
     warning = warn(after)
     return (*told, warning) if warning else told

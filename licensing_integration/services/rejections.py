@@ -114,7 +114,7 @@ def explain(row: RejectedDelivery) -> Explanation:
 
 
 def recent(*, now: datetime) -> Sequence[RejectedDelivery]:
-    """What was refused in the last 24 hours."""
+    """Stores and reasons with a refusal in the last 24 hours."""
     return list(RejectedDelivery.objects.filter(last_at__gte=now - RECENTLY).order_by("store", "reason"))
 
 

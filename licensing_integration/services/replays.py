@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from licensing_integration import jobs
 from licensing_integration.domain.outcomes import ReplayState
+from licensing_integration.domain.wording import count_of
 from licensing_integration.models import BulkReplay, WebhookEvent
 from licensing_integration.services import audit
 from licensing_integration.services.interventions import replayable, set_in_motion
@@ -42,7 +43,7 @@ def start(event_ids: Sequence[int], *, user_id: int | None, reason: str) -> Bulk
         raise ValueError("Give a reason; a colleague will ask for it.")
     with transaction.atomic():
         replay = BulkReplay.objects.create(event_ids=ids, reason=reason, created_by_id=user_id)
-        sentence = f"Bulk replay {replay.pk} of {_events(len(ids))} started."
+        sentence = f"Bulk replay {replay.pk} of {count_of(len(ids), 'event')} started."
         audit.record("event.replay_many", sentence, user_id=user_id, reason=reason)
         jobs.enqueue_replay(replay.pk)
     return replay
@@ -85,7 +86,7 @@ def cancel(replay_id: int, *, user_id: int | None) -> bool:
             return False
         replay.state, replay.finished_at = ReplayState.CANCELED, timezone.now()
         replay.save(update_fields=["state", "finished_at"])
-        sentence = f"Bulk replay {replay.pk} canceled after {replay.done} of {_events(replay.total)}."
+        sentence = f"Bulk replay {replay.pk} canceled after {replay.done} of {count_of(replay.total, 'event')}."
         audit.record("event.replay_canceled", sentence, user_id=user_id)
     return True
 
@@ -134,7 +135,3 @@ def _events_of(event_ids: Sequence[int]) -> QuerySet[WebhookEvent]:
 def _by_verdict(events: QuerySet[WebhookEvent]) -> Counter[str]:
     rows = events.order_by().values_list("state").annotate(number=Count("id"))
     return Counter(dict(rows))
-
-
-def _events(number: int) -> str:
-    return f"{number} event{'' if number == 1 else 's'}"

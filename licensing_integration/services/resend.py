@@ -12,12 +12,13 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.mail import EmailMultiAlternatives, get_connection
 from django.core.validators import validate_email
 from django.db import InterfaceError, OperationalError, transaction
-from django.db.models import DateTimeField, Q, QuerySet, Value
+from django.db.models import DateTimeField, Exists, OuterRef, Q, QuerySet, Value
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -48,12 +49,22 @@ def why_not_resend(link: LicenseLink) -> str:
 
 def sendable_links(purchase: Purchase) -> QuerySet[LicenseLink]:
     """The licenses of a purchase whose keys can be used, or will be again."""
-    links = purchase.links.exclude(key="").exclude(state__in=_USELESS)
+    links = _sendable(purchase.links.all())
     return links.only("id", "purchase_id", "key", "state").order_by("item_id", "unit")
 
 
-def resend_keys(links: Sequence[LicenseLink], *, address: str, user_id: int | None, reason: str) -> KeyMail:
-    """Have the keys of these licenses, all of one purchase, sent to ``address``; empty: to that of the purchase.
+def with_sendable(purchases: QuerySet[Purchase]) -> QuerySet[Any]:
+    """Each with ``has_sendable``: whether it has such licenses."""
+    return purchases.annotate(has_sendable=Exists(_sendable(LicenseLink.objects.filter(purchase=OuterRef("pk")))))
+
+
+def _sendable(links: QuerySet[LicenseLink]) -> QuerySet[LicenseLink]:
+    return links.exclude(key="").exclude(state__in=_USELESS)
+
+
+def resend_keys(links: Sequence[LicenseLink], *, address: str | None, user_id: int | None, reason: str) -> KeyMail:
+    """Have the keys of these licenses, all of one purchase, sent to ``address``; empty: to that of the purchase;
+    ``None``: to that, and whoever asks could not give another one.
 
     Raises ``ValueError`` with a sentence for the person who asked, and then does nothing.
     """
@@ -65,7 +76,8 @@ def resend_keys(links: Sequence[LicenseLink], *, address: str, user_id: int | No
         purchase = (
             Purchase.objects.select_for_update(no_key=True).only("id", "customer_email").get(pk=links[0].purchase_id)
         )
-        to = _checked(address.strip() or purchase.customer_email)
+        to = (address or "").strip() or purchase.customer_email
+        _check(to, may_be_given=address is not None)
         link_ids = [link.pk for link in links]
         if purchase.key_mails.filter(state=MailState.WAITING, address__iexact=to, link_ids=link_ids).exists():
             raise ValueError(f"The same mail to {to} is on its way already; the history tells what becomes of it.")
@@ -88,14 +100,14 @@ def _audit(
         audit.record("license.resend", told, user_id=user_id, reason=reason, purchase=purchase)
 
 
-def _checked(address: str) -> str:
+def _check(address: str, *, may_be_given: bool) -> None:
+    advice = "enter the one to send to" if may_be_given else "open the license or the purchase to send to another one"
     if not address:
-        raise ValueError("The store gave no address for this purchase; enter the one to send to.")
+        raise ValueError(f"The store gave no address for this purchase; {advice}.")
     try:
         validate_email(address)
     except ValidationError as error:
-        raise ValueError(f"{address} is no e-mail address.") from error
-    return address
+        raise ValueError(f"{address} is no e-mail address; {advice}.") from error
 
 
 def wake_due() -> None:

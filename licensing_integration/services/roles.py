@@ -17,7 +17,6 @@ _SUPPORT = frozenset(
         "view_rejecteddelivery",
         "view_purchase",
         "view_licenselink",
-        "view_historyentry",
         "view_productmapping",
         "replay_webhookevent",
         "plan_purchase",

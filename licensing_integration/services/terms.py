@@ -68,11 +68,10 @@ def effective_terms(
     if is_usable and item.quantity <= LARGEST_QUANTITY:
         return pinned
     store = store_config(row.store)
-    active = mapping.to_terms() if mapping and mapping.is_active else None
-    row.mapping = mapping if active else None
+    row.mapping = mapping if mapping and mapping.is_active else None
     row.problem, row.failure_mode = "", FailureMode.NONE
     try:
-        return _fresh_terms(active, item, kind, store=store, is_unmapped=mapping is None)
+        return _fresh_terms(mapping, item, kind, store=store)
     except ConfigurationProblem as error:
         row.problem, row.failure_mode = str(error), FailureMode.CONFIG
         return None
@@ -87,7 +86,7 @@ def effective_policies(terms: Terms, mapping: ProductMapping | None, *, stores_o
 
 
 def _fresh_terms(
-    mapping: MappingTerms | None, item: ItemFact, kind: PurchaseKind, *, store: StoreConfig, is_unmapped: bool
+    mapping: ProductMapping | None, item: ItemFact, kind: PurchaseKind, *, store: StoreConfig
 ) -> Terms | None:
     if item.quantity > LARGEST_QUANTITY:
         raise ConfigurationProblem(
@@ -95,14 +94,20 @@ def _fresh_terms(
         )
     servers = known_servers()
     try:
-        terms = resolve_terms(mapping, item.attributes, kind=kind, servers=servers)
+        active = mapping.to_terms() if mapping and mapping.is_active else None
+        terms = resolve_terms(active, item.attributes, kind=kind, servers=servers)
     except ProductNotMapped as error:
-        if is_unmapped and store.unmapped != "wait":
+        if mapping is None and store.unmapped != "wait":
             terms = _default_terms(item, kind, store=store, servers=servers)
         elif not item.product:
             raise ProductNotMapped(
                 "The store did not say what was bought. Name the license product in the metadata of the sale, or "
                 "configure the store's API key, so that the lines are fetched, and replay the event."
+            ) from error
+        elif mapping and not mapping.is_active:
+            raise ProductNotMapped(
+                f"The product mapping of {mapping.store_product} is not active. Activate it; what waits then goes on "
+                "by itself."
             ) from error
         else:
             raise

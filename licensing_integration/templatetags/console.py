@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Protocol
 
 from django import template
 from django.utils.html import format_html
@@ -41,6 +41,22 @@ IN_STEP: Final[Mapping[str, str]] = {
 }
 
 
+# How a license ends that has no end date: not at all, or as nobody has told yet.
+NEVER: Final = "never"
+NO_DATE: Final = "no date known"
+
+
+class Expiring(Protocol):
+    """What ``expires`` needs to know of a license link."""
+
+    @property
+    def external_id(self) -> str: ...
+    @property
+    def expires_at(self) -> datetime | None: ...
+    @property
+    def is_endless(self) -> bool: ...
+
+
 @register.filter
 def moment(value: datetime | None, precision: str = "minutes") -> SafeString:
     """A moment: in UTC as written here, in the reader's zone once the page's script has run, with the exact UTC on
@@ -56,6 +72,14 @@ def moment(value: datetime | None, precision: str = "minutes") -> SafeString:
         precision,
         exact if precision == "seconds" else value.strftime("%Y-%m-%d %H:%M UTC"),
     )
+
+
+@register.simple_tag
+def expires(link: Expiring) -> SafeString:
+    """When a license expires, as far as that is known."""
+    if not link.external_id:
+        return SafeString("–")
+    return moment(link.expires_at) or SafeString(NEVER if link.is_endless else NO_DATE)
 
 
 @register.simple_tag

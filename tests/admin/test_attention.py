@@ -14,6 +14,7 @@ from licensing_integration.admin.attention import value_of_product
 from licensing_integration.models import LicenseLink, Purchase, WebhookEvent
 from licensing_integration.services import attention
 from licensing_integration.services.attention import Topic
+from licensing_integration.services.interventions import replay_events
 from tests.admin.conftest import url
 from tests.admin.statistics import forget_statistics
 from tests.factories import LicenseLinkFactory, PurchaseFactory, PurchaseItemFactory, WebhookEventFactory
@@ -108,12 +109,24 @@ def test_counts_are_capped(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_count_says_since_when_unless_it_saw_only_some_of_the_rows(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = NOW - timedelta(days=3), NOW - timedelta(days=2)
     for state in ("failed", "received"):
-        WebhookEventFactory(state=state, received_at=first)
-        WebhookEventFactory(state=state, received_at=second)
+        WebhookEventFactory(state=state, received_at=first, processed_at=None)
+        WebhookEventFactory(state=state, received_at=second, processed_at=None)
     assert _count("failed", WebhookEvent).moment == first
     monkeypatch.setattr(attention, "MOST_COUNTED", 1)
     assert _count("failed", WebhookEvent).moment is None
     assert _count("backlog", WebhookEvent).moment == first
+
+
+@pytest.mark.parametrize("state", ["failed", "held"])
+def test_a_replayed_event_does_not_wait_since_it_came(state: str, db: None) -> None:
+    came, failing = NOW - timedelta(days=20), NOW - timedelta(hours=1)
+    processed_at = None if state == "held" else NOW - timedelta(days=19)
+    event = WebhookEventFactory(state=state, received_at=came, processed_at=processed_at)
+    replay_events([event.pk], user_id=None, reason="")
+    count = _count("backlog", WebhookEvent)
+    assert (count.number, count.moment) == (1, None)
+    WebhookEvent.objects.update(failing_since=failing)
+    assert _count("backlog", WebhookEvent).moment == failing
 
 
 def test_of_many_overrides_the_first_to_end_is_told(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,8 +208,9 @@ def test_waiting_purchases_are_counted_up_to_a_limit(db: None, monkeypatch: pyte
     monkeypatch.setattr(attention, "MOST_PRODUCTS", 2)
     PurchaseItemFactory.create_batch(3, is_waiting=True, product="forgotten")
     PurchaseItemFactory(is_waiting=True, product="new")
-    PurchaseItemFactory(is_waiting=True, product="one too many")
-    assert [str(found) for found in attention.waiting_products()] == ["2+", "1"]
+    PurchaseItemFactory(is_waiting=True, product="one more, as a sign")
+    PurchaseItemFactory(is_waiting=True, product="yet another")
+    assert [str(found) for found in attention.waiting_products()] == ["2+", "1", "1"]
 
 
 def test_the_filter_lists_the_purchases_that_wait_for_one_product(support: Client) -> None:
@@ -254,7 +268,7 @@ def test_the_conditions_for_any_reason_have_their_indexes(
 def test_products_that_wait_are_found_by_the_index(rows: dict[tuple[str, str], Any]) -> None:
     _without_sequential_scans()
     with connection.cursor() as cursor:
-        cursor.execute(f"EXPLAIN {attention._WAITING_PRODUCTS}", {"products": 20, "rows": 101})
+        cursor.execute(f"EXPLAIN {attention._WAITING_PRODUCTS}", {"products": 21, "rows": 101})
         plan = "\n".join(line for (line,) in cursor.fetchall())
     assert "Seq Scan" not in plan
     assert plan.count("items_with_problem") == 3, plan
@@ -270,3 +284,10 @@ def test_failures_come_first_and_the_backlog_last() -> None:
     assert next(iter(Topic)) is Topic.FAILED
     topics = [list(Topic).index(concern.topic) for concern in attention.CONCERNS]
     assert topics == sorted(topics)
+
+
+def test_the_advice_says_whose_sentence_tells_why_and_what_issue_again_is_for() -> None:
+    advice = {concern.slug: concern.advice for concern in attention.CONCERNS}
+    assert "license server's own sentence" in advice["permanent"]
+    assert "only for a license that was issued and then deleted there" in advice["permanent"]
+    assert "how it failed last" in advice["exceeded"]

@@ -42,7 +42,7 @@ def test_adding_a_mapping_keeps_a_version_and_says_who(staff: Client) -> None:
     version = MappingVersion.objects.get()
     assert (version.mapping, version.number, version.saved_by) == (mapping, 1, staff.user)
     page = staff.get(url("productmapping", "change", mapping.pk)).content.decode()
-    assert "<td>staff</td>" in page
+    assert '<td data-label="Who">staff</td>' in page
     assert "The first version." in page
 
 
@@ -117,10 +117,13 @@ def test_users_are_refused_for_a_cryptlex_that_is_named(staff: Client, settings:
     assert ProductMapping.objects.get().quantity_mode == "users"
 
 
-def test_a_mapping_without_a_license_product_is_saved_with_a_warning(staff: Client) -> None:
+def test_a_mapping_without_a_license_product_is_saved_with_a_warning_and_promises_nothing(staff: Client) -> None:
+    PurchaseItemFactory.create_batch(2, is_waiting=True)
     page = _add(staff, product_id="").content.decode()
     assert ProductMapping.objects.exists()
-    assert "names no license product" in page
+    assert "The mapping names no license product. Whoever buys" in page
+    assert "2 waiting purchases are looked at again now." in page
+    assert "set in motion" not in page
 
 
 def test_a_product_without_a_license_needs_no_license_product(staff: Client) -> None:
@@ -167,6 +170,14 @@ def test_support_may_check_too_and_every_mapping_that_was_checked_is_in_the_audi
     entries = AuditEntry.objects.filter(action="mapping.checked", user=support.user)
     assert {entry.mapping for entry in entries} == set(mappings)
     assert all(entry.sentence.endswith("nothing wrong was found.") for entry in entries)
+
+
+def test_checking_a_mapping_that_leaves_the_product_to_the_store_is_no_error(staff: Client) -> None:
+    mapping = ProductMappingFactory(product_id="", template_id="")
+    answer = staff.post(url("productmapping", "check", mapping.pk), follow=True)
+    note = "The store's attribute names the license product; that cannot be checked here."
+    assert [(told.level_tag, str(told)) for told in answer.context["messages"]] == [("info", f"{mapping}: {note}")]
+    assert AuditEntry.objects.get().sentence == f"The mapping of {mapping} was checked: {note}"
 
 
 def test_check_tells_when_the_license_server_does_not_answer(staff: Client) -> None:

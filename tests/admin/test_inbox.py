@@ -23,7 +23,13 @@ from licensing_integration.services import replays as service
 from licensing_integration.services.translate import translate_as_stored
 from licensing_integration.stores.fastspring import ADAPTER
 from tests.admin.conftest import ROLES, url
-from tests.factories import HistoryEntryFactory, LicenseLinkFactory, PurchaseFactory, WebhookEventFactory
+from tests.factories import (
+    HistoryEntryFactory,
+    LicenseLinkFactory,
+    ProductMappingFactory,
+    PurchaseFactory,
+    WebhookEventFactory,
+)
 
 REASON = {"reason": "because"}
 
@@ -127,7 +133,6 @@ def test_payload_and_customer_cannot_inject_markup(support: Client) -> None:
         url("licenselink", "resync", link.pk),
         url("purchase", "change", link.purchase_id),
         url("purchase", "changelist"),
-        url("historyentry", "changelist"),
         f"/admin/search/?q={evil}",
         f"/admin/search/?q={link.purchase.reference}",
     ]
@@ -235,8 +240,12 @@ def test_an_event_that_touched_much_says_that_not_all_is_shown(
 ) -> None:
     monkeypatch.setattr(event_effects, "MOST_SHOWN", 2)
     event = WebhookEventFactory()
-    LicenseLinkFactory.create_batch(3, cause=event)
-    assert "Only the first" in _page(support, event)
+    LicenseLinkFactory.create_batch(2, cause=event)
+    assert "Only the first" not in _page(support, event)
+    LicenseLinkFactory(cause=event)
+    page = _page(support, event)
+    assert "Only the first" in page
+    assert page.count("Planned because of this event") == 2
 
 
 def test_the_page_links_what_the_event_touched(support: Client) -> None:
@@ -300,6 +309,88 @@ def test_what_has_nothing_to_replay_is_not_replayed(state: str, staff: Client, q
     assert queued() == []
 
 
+# --- setting aside ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verdict", ["failed", "malformed", "unsupported"])
+def test_what_nobody_can_mend_is_set_aside_and_says_who_and_why(verdict: str, support: Client) -> None:
+    event = WebhookEventFactory(state=verdict, problem="A field is missing.")
+    assert f"?attention={verdict}" in support.get("/admin/").content.decode()
+    address = url("webhookevent", "set-aside", event.pk)
+    assert address in _page(support, event)
+    assert "it can still be replayed" in support.get(address).content.decode()
+    support.post(address)
+    event.refresh_from_db()
+    assert event.state == verdict  # no reason, nothing set aside
+    support.post(address, {"reason": "The shop is gone."})
+    event.refresh_from_db()
+    assert (event.state, event.problem) == (
+        "ignored",
+        f"{verdict.capitalize()}: A field is missing. Set aside by support: The shop is gone.",
+    )
+    entry = AuditEntry.objects.get()
+    assert (entry.action, entry.user, entry.reason, entry.event) == (
+        "event.set_aside", support.user, "The shop is gone.", event,
+    )  # fmt: skip
+    page = _page(support, event)
+    assert "A person set it aside" in page
+    assert "mean nothing" not in page
+    assert "means nothing for licensing" not in page
+    assert event.problem in page
+    assert address not in page
+
+
+def test_with_the_last_one_set_aside_the_start_page_is_green_again(support: Client) -> None:
+    ProductMappingFactory()
+    event = WebhookEventFactory(state="malformed", problem="A field is missing.")
+    assert "Nothing needs attention" not in support.get("/admin/").content.decode()
+    support.post(url("webhookevent", "set-aside", event.pk), REASON)
+    assert "Nothing needs attention" in support.get("/admin/").content.decode()
+
+
+@pytest.mark.parametrize("verdict", ["received", "applied", "ignored", "held"])
+def test_only_what_could_not_be_processed_is_set_aside(verdict: str, support: Client) -> None:
+    event = WebhookEventFactory(state=verdict)
+    assert url("webhookevent", "set-aside", event.pk) not in _page(support, event)
+    support.post(url("webhookevent", "set-aside", event.pk), REASON)
+    event.refresh_from_db()
+    assert (event.state, AuditEntry.objects.count()) == (verdict, 0)
+
+
+def test_several_are_set_aside_from_the_list_without_reading_their_payloads(
+    staff: Client, django_assert_max_num_queries: Any
+) -> None:
+    events = WebhookEventFactory.create_batch(20, state="unsupported")
+    fine = WebhookEventFactory(state="applied")
+    chosen = [event.pk for event in [*events, fine]]
+    with django_assert_max_num_queries(12) as queries:
+        asked = staff.post(url("webhookevent", "changelist"), {"action": "set-aside", "_selected_action": chosen})
+    assert not [query for query in queries.captured_queries if '"body"' in query["sql"]]
+    assert "could not be processed" in asked.content.decode()
+    staff.post(url("webhookevent", "set-aside_many"), {"ids": asked.context["ids"], **REASON})
+    assert WebhookEvent.objects.filter(state="ignored").count() == 20
+    assert AuditEntry.objects.filter(action="event.set_aside").count() == 20
+
+
+def test_what_was_set_aside_can_be_replayed(staff: Client, queued: Callable[[], list[Any]]) -> None:
+    one, other, ignored = (
+        WebhookEventFactory(state="failed"),
+        WebhookEventFactory(state="failed"),
+        WebhookEventFactory(),
+    )
+    WebhookEvent.objects.filter(pk=ignored.pk).update(state="ignored")
+    for event in (one, other):
+        staff.post(url("webhookevent", "set-aside", event.pk), REASON)
+    assert url("webhookevent", "replay", one.pk) in _page(staff, one)
+    asked = _ask(staff, [one.pk, other.pk, ignored.pk])
+    assert "Replay 2 events" in asked.content.decode()
+    assert "1 of them left out: there is nothing to replay" in asked.content.decode()
+    staff.post(url("webhookevent", "replay", one.pk), REASON)
+    one.refresh_from_db()
+    assert (one.state, one.problem) == ("received", "")
+    assert queued() == [("process_events", {"event_ids": [one.pk]})]
+
+
 # --- many at once ----------------------------------------------------------------------------------------------------
 
 
@@ -318,8 +409,8 @@ def test_replaying_many_first_shows_how_many_of_which_verdict(staff: Client, que
     asked = _ask(staff, [event.pk for event in [*failed, ignored]])
     page = asked.content.decode()
     assert "Replay 3 events" in page
-    counts = {row["label"]: (row["number"], row["is_left_out"]) for row in asked.context["verdicts"]}
-    assert counts == {"Failed": (3, False), "Ignored": (1, True)}
+    counts = {row["label"]: (row["number"], row["left_out"]) for row in asked.context["verdicts"]}
+    assert counts == {"Failed": (3, 0), "Ignored": (1, 1)}
     assert "What it will change" in page
     assert (queued(), BulkReplay.objects.count()) == ([], 0)
 
@@ -422,8 +513,8 @@ def test_the_page_shows_how_far_it_has_come_and_asks_again_while_it_moves(staff:
     page = staff.get(url("bulkreplay", "change", replay.pk)).content.decode()
     part = staff.get(url("bulkreplay", "progress", replay.pk)).content.decode()
     for content in (page, part):
-        assert "2 of 4 events replayed" in content
-        assert '<progress class="li-progress" max="4" value="2" aria-label="Events replayed">' in content
+        assert "2 of 4 events set in motion" in content
+        assert '<progress class="li-progress" max="4" value="2" aria-label="Events set in motion">' in content
         assert f'hx-get="{url("bulkreplay", "progress", replay.pk)}" hx-trigger="every 2s"' in content
     assert "Cancel the replay" in page
     assert "The server is back." in page
@@ -433,11 +524,12 @@ def test_the_page_shows_how_far_it_has_come_and_asks_again_while_it_moves(staff:
 def test_the_page_stops_asking_when_all_has_been_done(staff: Client, replay: BulkReplay) -> None:
     service.work_through(replay.pk)
     part = staff.get(url("bulkreplay", "progress", replay.pk)).content.decode()
-    assert "All 4 events were replayed" in part
-    assert "hx-trigger" in part  # workers are still at the last ones
+    assert "All 4 events were set in motion; 4 still wait for a worker." in part
+    assert "hx-trigger" in part
     assert '<form id="cancel-replay" hx-swap-oob="delete">' in part
     pipeline.process_events(replay.event_ids)
     part = staff.get(url("bulkreplay", "progress", replay.pk)).content.decode()
+    assert "All 4 events were replayed." in part
     assert "hx-trigger" not in part
     page = staff.get(url("bulkreplay", "change", replay.pk)).content.decode()
     assert "Cancel the replay" not in page
@@ -511,7 +603,6 @@ def test_the_list_stops_counting(support: Client, monkeypatch: pytest.MonkeyPatc
         ("purchase", "No purchases yet."),
         ("licenselink", "No licenses yet."),
         ("productmapping", "No product mappings yet."),
-        ("historyentry", "No history yet."),
     ],
 )
 def test_an_empty_list_says_what_will_be_there(model: str, sentence: str, support: Client) -> None:

@@ -28,6 +28,7 @@ from tests.factories import (
     LicenseLinkFactory,
     MappingVersionFactory,
     ProductMappingFactory,
+    PurchaseFactory,
 )
 from tests.services.vendor import Vendor
 
@@ -56,8 +57,16 @@ def test_asking_for_the_key_to_copy_by_its_address_gives_nothing(support: Client
     answer = support.get(url("licenselink", "copy", link.pk))
     assert answer.status_code == 405
     assert link.key not in answer.content.decode()
-    assert support.post(url("licenselink", "copy", LicenseLinkFactory(is_new=True).pk)).status_code == 404
     assert not HistoryEntry.objects.exists()
+
+
+def test_a_key_that_is_not_there_was_neither_shown_nor_copied(support: Client) -> None:
+    link = LicenseLinkFactory(is_new=True)
+    assert "None yet." in support.post(url("licenselink", "reveal", link.pk)).content.decode()
+    assert support.post(url("licenselink", "copy", link.pk)).status_code == 404
+    assert support.post(url("licenselink", "copy", 999)).status_code == 404
+    assert not HistoryEntry.objects.exists()
+    assert not AuditEntry.objects.exists()
 
 
 @pytest.fixture
@@ -144,7 +153,9 @@ def test_dates_are_meant_in_the_readers_zone(zone: str, typed: str, meant: datet
     answer = staff.post(url("licenselink", "override", link.pk), data, follow=True)
     link.refresh_from_db()
     assert (link.override_until, link.override_expires_at) == (meant, meant)
-    assert f"until {format_moment(meant)}" in answer.content.decode()
+    told = answer.content.decode()
+    assert f'The override is set until <time datetime="{meant:%Y-%m-%dT%H:%M:%SZ}"' in told
+    assert f"until {format_moment(meant)}" in HistoryEntry.objects.get().sentence
 
 
 def test_an_override_is_looked_at_before_it_is_set(staff: Client) -> None:
@@ -154,12 +165,26 @@ def test_an_override_is_looked_at_before_it_is_set(staff: Client) -> None:
     link.purchase.save()
     data = {**REASON, "state": "suspended", "until": "2031-07-01T12:30", "zone": "Europe/Berlin", "foresee": "1"}
     page = staff.post(url("licenselink", "override", link.pk), data).content.decode()
-    assert "The plan wins again on 1 July 2031 10:30 UTC." in page
+    assert 'The plan wins again on <time datetime="2031-07-01T10:30:00Z"' in page
     assert "active → suspended" in page
     link.refresh_from_db()
     assert (link.override_state, link.override_until) == ("", None)
     assert not HistoryEntry.objects.exists()
     assert "required" in staff.post(url("licenselink", "override", link.pk), {"foresee": "1"}).content.decode()
+
+
+def test_an_override_that_has_run_out_is_none_any_more(staff: Client) -> None:
+    values = {"override_state": "suspended", "override_expires_at": timezone.now()}
+    for days, is_overridden in ((3, True), (-3, False)):
+        link = LicenseLinkFactory(**values, override_until=timezone.now() + timedelta(days=days))
+        origins = {row.label: row.origin for row in compare(link)}
+        assert [origins[label] == "override" for label in ("State", "Expires")] == [is_overridden] * 2
+        page = _page(staff, link)
+        assert ("Override until" in page) is (">override<" in page) is is_overridden
+        address = url("licenselink", "end-override", link.pk)
+        assert (address in page) is is_overridden
+        staff.post(address, REASON)
+        assert HistoryEntry.objects.filter(link=link).exists() is is_overridden
 
 
 # --- asking the license server ---------------------------------------------------------------------------------------
@@ -295,12 +320,6 @@ def test_an_entry_older_than_the_mapping_names_no_version(support: Client) -> No
     assert (told.version, told.has_details) == (None, False)
 
 
-def test_the_page_of_one_entry_shows_what_is_behind_it(support: Client) -> None:
-    entry = HistoryEntryFactory(link=LicenseLinkFactory(), changes={"state": ["active", "suspended"]})
-    page = support.get(url("historyentry", "change", entry.pk)).content.decode()
-    assert "<td>suspended</td>" in page
-
-
 # --- the rest of the page --------------------------------------------------------------------------------------------
 
 
@@ -323,8 +342,8 @@ def test_the_lists_filters_find_overrides(staff: Client) -> None:
     later = LicenseLinkFactory(override_state="active", override_until=timezone.now() + timedelta(days=30))
     LicenseLinkFactory(override_until=timezone.now() - timedelta(days=1))
     LicenseLinkFactory()
-    for value, expected in (("any", {soon, later}), ("week", {soon})):
-        answer = staff.get(url("licenselink", "changelist"), {"override": value})
+    for filters, expected in (({"override": "any"}, {soon, later}), ({"attention": "override"}, {soon})):
+        answer = staff.get(url("licenselink", "changelist"), filters)
         assert set(answer.context["cl"].result_list) == expected
 
 
@@ -369,6 +388,12 @@ def test_the_page_follows_what_was_just_asked_for_before_a_worker_begins(support
     assert _next_look(support, link) == 1
     HistoryEntryFactory(link=link, kind="license.renewed", at=timezone.now())
     assert _next_look(support, link) == 0
+
+
+def test_the_page_does_not_follow_what_is_tried_again_later(support: Client) -> None:
+    later = LicenseLinkFactory(sync_state="pending", retry_at=timezone.now() + timedelta(hours=1))
+    soon = LicenseLinkFactory(sync_state="pending", retry_at=timezone.now() + timedelta(seconds=20))
+    assert [_next_look(support, link) for link in (later, soon)] == [0, 1]
 
 
 def test_a_page_with_a_whole_key_does_not_follow(support: Client) -> None:
@@ -438,6 +463,39 @@ def test_a_license_without_an_end_says_never_in_the_list_and_on_its_page(staff: 
     assert "<dd>never</dd>" in _page(staff, link)
 
 
+@pytest.mark.parametrize(
+    ("values", "expiry", "said"),
+    [
+        ({"expires_at": datetime(2031, 7, 2, tzinfo=UTC)}, "paid_through", "2031-07-02 00:00 UTC</time>"),
+        ({}, "perpetual", "never"),
+        ({}, "template", "no date known"),  # it may still end, such as 30 days after its first activation
+        ({"is_new": True}, "perpetual", "–"),
+    ],
+)
+def test_every_page_says_in_the_same_words_when_a_license_expires(
+    support: Client, values: dict[str, Any], expiry: str, said: str
+) -> None:
+    link = LicenseLinkFactory(**values)
+    link.desired |= {"expiry": expiry, "valid_duration": "30d"}
+    link.save()
+    PurchaseFactory(customer_email=link.purchase.customer_email)  # else the search would lead to the one there is
+    found = support.get("/admin/search/", {"q": link.purchase.customer_email}).content.decode()
+    pages = [
+        support.get(url("licenselink", "changelist")).content.decode().split('class="field-expires')[1],
+        _page(support, link).split("<dt>Expires</dt>")[1],
+        support.get(url("purchase", "change", link.purchase_id)).content.decode().split('<td class="li-nowrap">')[1],
+        found.split('<td class="li-nowrap">')[1],
+    ]
+    assert [page.split("</td>")[0].split("</dd>")[0].endswith(said) for page in pages] == [True] * 4
+
+
+@pytest.mark.parametrize(("expiry", "said"), [("perpetual", "never"), ("template", "no date known")])
+def test_without_an_end_date_a_license_is_endless_only_where_that_is_wanted(expiry: str, said: str, db: None) -> None:
+    link = LicenseLinkFactory()
+    link.desired |= {"expiry": expiry}
+    assert [row.reported for row in compare(link) if row.label == "Expires"] == [said]
+
+
 def test_list_page_and_filter_say_in_the_same_words_whether_it_is_in_step(staff: Client) -> None:
     words = {"settled": "as wanted", "pending": "being changed", "attention": "waits for a person"}
     links = {state: LicenseLinkFactory(sync_state=state) for state in words}
@@ -449,7 +507,41 @@ def test_list_page_and_filter_say_in_the_same_words_whether_it_is_in_step(staff:
         assert f">{said}</span>" in _page(staff, links[state])
 
 
+def test_a_license_without_a_key_is_called_so(staff: Client) -> None:
+    link = LicenseLinkFactory(is_new=True, sync_state="attention")
+    assert "License without a key of" in _page(staff, link)
+    asked = staff.get(url("licenselink", "issue-again", link.pk)).content.decode()
+    assert "Forgotten here: license without a key." in asked
+
+
 def test_the_purchase_is_named_with_a_capital(support: Client) -> None:
     link = LicenseLinkFactory()
     name = str(link.purchase)
     assert f">{name[0].upper()}{name[1:]}</a>" in _page(support, link)
+
+
+def test_the_override_form_says_in_the_readers_zone_until_when_the_license_is_wanted(staff: Client) -> None:
+    wanted = {"state": "active", "expires_at": "2031-07-01T10:30:00+00:00"}
+    link = LicenseLinkFactory(reason="Paid <b>for</b>.")
+    link.desired |= wanted
+    link.save()
+    page = staff.get(url("licenselink", "override", link.pk)).content.decode()
+    assert 'Wanted now: active, until <time datetime="2031-07-01T10:30:00Z"' in page
+    assert "Paid &lt;b&gt;for&lt;/b&gt;." in page
+
+
+def test_a_disputed_purchase_is_called_so_beside_its_status(support: Client) -> None:
+    disputed, quiet = (LicenseLinkFactory(item__purchase=PurchaseFactory(is_disputed=is_it)) for is_it in (True, False))
+    label = '<span class="li-tag li-danger">Disputed</span>'
+    assert label in _page(support, disputed)
+    assert label not in _page(support, quiet)
+
+
+def test_the_list_shows_what_the_license_server_said(staff: Client) -> None:
+    sentence = f"LicenseSpring refused: no product with the code photon-editor-2. {'Very long. ' * 20}".strip()
+    LicenseLinkFactory(sync_state="attention", failure_mode="permanent", failure_message=sentence)
+    LicenseLinkFactory(question="A refund of 3.00 fits no number of units.")
+    page = staff.get(url("licenselink", "changelist")).content.decode()
+    assert f'title="{sentence}">LicenseSpring refused: no product' in page
+    assert page.count(sentence) == 1
+    assert ">A refund of 3.00 fits no number of units.</span>" in page

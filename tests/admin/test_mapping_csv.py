@@ -56,6 +56,7 @@ def test_an_exported_file_changes_nothing_when_it_is_imported(staff: Client) -> 
     ProductMappingFactory.create_batch(3, custom_fields={"Seats": "5"}, is_maintained=False, notes="=1", extra_days=0)
     ProductMappingFactory(is_license_needed=False, is_active=False, quantity_mode="floating")
     text = exported(staff)
+    assert text.startswith("\ufeff")  # else spreadsheets take it for another encoding
     rows = list(csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline="")))
     assert tuple(rows[0]) == MAPPING_FIELDS
     page = look(staff, text)
@@ -86,7 +87,7 @@ def test_the_look_saves_nothing_and_the_confirmation_saves_all(
     assert "Refund action: not said → Ask" in shown
     assert not MappingVersion.objects.exists()
     done = confirm(staff, page).content.decode()
-    assert "1 mappings were added and 1 changed." in done
+    assert "The file was imported: 1 mapping added, 1 mapping changed." in done
     assert "1 waiting purchase was set in motion" in done
     assert queued() == [("plan_purchases", {"purchase_ids": [item.purchase_id]})]
     old.refresh_from_db()
@@ -103,9 +104,11 @@ def test_one_mistake_stops_the_whole_file_and_says_where(staff: Client) -> None:
         "fastspring,b,prod-1,monthly,true,\n"
         "fastspring,c,prod-1,,maybe,perhaps\n"
         "fastspring,good,prod-1,,true,\n"
+        "fastspring,d\n"
+        "fastspring,d,prod-1,,true,\n"
     )
     page = look(staff, text)
-    assert results(page) == [(2, "new"), (3, "error"), (4, "error"), (5, "error"), (6, "error")]
+    assert results(page) == [(2, "new"), *((line, "error") for line in range(3, 8)), (8, "new")]
     found = mistakes(page)
     assert [(line, field) for line, field, _ in found] == [
         (3, "store"),
@@ -113,7 +116,9 @@ def test_one_mistake_stops_the_whole_file_and_says_where(staff: Client) -> None:
         (5, "is_active"),
         (5, "is_maintained"),
         (6, "store_product"),
+        (7, ""),
     ]
+    assert "The row has 2 cells, but there are 6 columns." in found[5][2]
     assert "ISO 8601" in found[1][2]
     assert found[2][2] == "Write false or true."
     assert found[3][2] == "Write false or true, or nothing."
@@ -123,9 +128,37 @@ def test_one_mistake_stops_the_whole_file_and_says_where(staff: Client) -> None:
     assert not ProductMapping.objects.exists()
 
 
+def test_a_spreadsheets_way_of_writing_true_and_false_is_understood(staff: Client) -> None:
+    ProductMappingFactory(store_product="same", is_maintained=False)
+    ProductMappingFactory(store_product="other")
+    header = "store,store_product,is_active,is_license_needed,is_maintained\n"
+    page = look(staff, f"{header}fastspring,same,TRUE,TRUE,FALSE\nfastspring,other,False,True,\n")
+    assert results(page) == [(2, "unchanged"), (3, "changed")]
+    confirm(staff, page)
+    assert ProductMapping.objects.get(is_active=False).store_product == "other"
+
+
 def test_what_the_license_server_does_not_know_is_a_mistake(staff: Client, cryptlex: CryptlexSandbox) -> None:
     page = look(staff, "store,store_product,product_id\nfastspring,a,gone\n")
     assert mistakes(page) == [(2, "product_id", "License product gone does not exist on cryptlex.")]
+
+
+def test_the_look_tells_all_that_a_new_mapping_says_and_warns_of_one_without_a_license_product(staff: Client) -> None:
+    PurchaseItemFactory(is_waiting=True, product="bare")
+    page = look(staff, "store,store_product,refund_action,product_id\nfastspring,bare,,\nfastspring,full,ask,prod-1\n")
+    bare, full = page.context["run"].outcomes
+    assert {field.label: field.after for field in bare.changes} == {
+        "Active": "yes",
+        "License needed": "yes",
+    }
+    shown = page.content.decode()
+    assert "<li>Refund action: Ask</li>" in shown
+    assert shown.count("The mapping names no license product. Whoever buys fastspring: bare") == 1
+    assert (bool(bare.warning), full.warning) == (True, "")
+    done = confirm(staff, page).content.decode()
+    assert "The file was imported: 2 mappings added." in done
+    assert "1 waiting purchase is looked at again now. Where the mapping names no license product" in done
+    assert "set in motion" not in done
 
 
 def test_a_column_that_is_left_out_stays_as_it_is(staff: Client) -> None:

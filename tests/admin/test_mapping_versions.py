@@ -62,6 +62,8 @@ def test_putting_back_says_first_what_it_changes_and_asks_why(
     address = url("productmapping", "put_back", mapping.pk, 1)
     asked = text(staff.get(address))
     assert "<td>Revoke</td><td>not said</td>" in asked
+    assert 'name="reason"' in asked
+    assert "Put version 1 back</button>" in asked
     assert "This field is required" in text(staff.post(address, {"reason": ""}))
     assert mapping.versions.count() == 3
     done = text(staff.post(address, {"reason": "As last week."}, follow=True))
@@ -95,7 +97,10 @@ def test_a_version_whose_license_product_is_gone_is_not_put_back(staff: Client, 
     mapping.product_id = cryptlex.add_product(name="Photon")["id"]
     catalog.save_mapping(mapping, user_id=None)
     address = url("productmapping", "put_back", mapping.pk, 1)
-    assert "License product gone does not exist on cryptlex." in text(staff.get(address))
+    asked = text(staff.get(address))
+    assert "License product gone does not exist on cryptlex." in asked
+    assert 'name="reason"' not in asked
+    assert "Put version 1 back</button>" not in asked
     assert "This version cannot be put back" in text(staff.post(address, {"reason": "r"}))
     assert mapping.versions.count() == 2
 

@@ -38,7 +38,6 @@ from licensing_integration.sandbox.cryptlex import CryptlexSandbox
 from licensing_integration.services.roles import sync_roles
 from tests.admin.conftest import ROLES, url
 from tests.factories import (
-    HistoryEntryFactory,
     LicenseLinkFactory,
     MappingVersionFactory,
     ProductMappingFactory,
@@ -142,6 +141,8 @@ TABLE: dict[str, Page] = {
     **_read_only("rejecteddelivery", VIEWERS),
     **_read_only("bulkreplay", STAFF | {"viewer"}),
     f"{_EVENT}<id>/replay/": _action(SUPPORT, "event.replay"),
+    f"{_EVENT}<id>/set-aside/": _action(SUPPORT, "event.set_aside"),
+    f"{_EVENT}many/set-aside/": _many(STAFF, "event.set_aside", "{event}"),
     f"{_EVENT}many/replay/": Page(get=NOBODY, post=NOBODY),  # bulk-replay/ takes its place
     f"{_EVENT}bulk-replay/": _many(STAFF, "event.replay_many", "{event}"),
     f"{_REPLAY}<id>/progress/": _shown(STAFF | {"viewer"}),
@@ -160,7 +161,6 @@ TABLE: dict[str, Page] = {
     f"{_PURCHASE}many/erase/": Page(get=NOBODY, post=NOBODY),  # one at a time
     # Licenses
     **_read_only("licenselink", VIEWERS),
-    **_read_only("historyentry", VIEWERS),
     f"{_LICENSE}<id>/reveal/": _pressed(SUPPORT, "license.key_revealed", gets=FOUND, posts=OK),
     f"{_LICENSE}<id>/copy/": _pressed(SUPPORT, "license.key_copied", posts=OK),
     f"{_LICENSE}<id>/refresh/": _pressed(SUPPORT, "license.refreshed", gets=FOUND),
@@ -224,7 +224,7 @@ TABLE: dict[str, Page] = {
 # The actions of a list, posted to its address: (list, action), who has it, and what the audit keeps of it. The others
 # ask first and do nothing yet.
 LIST_ACTIONS: dict[tuple[str, str], frozenset[str]] = {
-    ("webhookevent", "replay_selected"): STAFF,
+    **{("webhookevent", name): STAFF for name in ("replay_selected", "set-aside")},
     **{("purchase", name): STAFF for name in ("plan", "acknowledge", "close-disputes", "resend")},
     **{("licenselink", name): STAFF for name in ("resync", "override", "end-override", "resend", "issue-again")},
     ("productmapping", "deactivate"): STAFF,
@@ -253,7 +253,6 @@ def rows(db: None, settings: Settings, cryptlex: CryptlexSandbox) -> dict[str, A
         "purchase": purchase,
         "licenselink": link,
         "webhookevent": event,
-        "historyentry": HistoryEntryFactory(link=link, event=event),
         "rejecteddelivery": RejectedDeliveryFactory(),
         "bulkreplay": BulkReplay.objects.create(event_ids=[event.pk], state=ReplayState.WAITING),
         "auditentry": AuditEntry.objects.create(action="license.resync", sentence="Resync asked for.", link=link),
@@ -368,7 +367,7 @@ def test_every_action_of_a_list_is_offered_to_those_who_may_and_to_nobody_else(
     role: str, rows: dict[str, Any], client_of: Callable[[str], Client]
 ) -> None:
     client = client_of(role)
-    for model in ("purchase", "licenselink", "webhookevent", "productmapping", "historyentry", "auditentry"):
+    for model in ("purchase", "licenselink", "webhookevent", "productmapping", "auditentry"):
         answer = client.get(url(model, "changelist"))
         if answer.status_code == OK:
             form = answer.context["action_form"]
@@ -408,7 +407,7 @@ def test_importing_mappings_is_for_staff_and_above(role: str, client_of: Callabl
     assert ProductMapping.objects.filter(store_product="new").exists() == (role in STAFF)
 
 
-@pytest.mark.parametrize("model", ["purchase", "licenselink", "webhookevent", "historyentry", "auditentry"])
+@pytest.mark.parametrize("model", ["purchase", "licenselink", "webhookevent", "auditentry"])
 def test_not_even_superusers_edit_or_delete_what_happened(
     model: str, rows: dict[str, Any], client_of: Callable[[str], Client]
 ) -> None:
@@ -424,9 +423,9 @@ def _unchanged(row: Any) -> dict[str, Any]:
     return {name: getattr(row, name) for name in names if isinstance(getattr(row, name, None), str)}
 
 
-def test_aliases_items_versions_and_jobs_have_no_pages_of_their_own(client_of: Callable[[str], Client]) -> None:
+def test_history_aliases_items_versions_and_jobs_have_no_pages_of_their_own(client_of: Callable[[str], Client]) -> None:
     client = client_of("superuser")
-    for model in ("purchasealias", "purchaseitem", "mappingversion", "licensinguser", "requestbudget"):
+    for model in ("historyentry", "purchasealias", "purchaseitem", "mappingversion", "licensinguser", "requestbudget"):
         assert client.get(f"/admin/licensing_integration/{model}/").status_code == MISSING
     assert client.get("/admin/procrastinate/procrastinatejob/").status_code == MISSING
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from django.test import Client
 from pytest_django import Settings
 
+from licensing_integration.admin import mixins, purchases
+from licensing_integration.domain.facts import ItemFact, ReturnedLine
+from licensing_integration.domain.purchases import Return
 from licensing_integration.models import HistoryEntry, KeyMail
+from licensing_integration.services import search
 from licensing_integration.services.erasure import ERASED_BODY
-from licensing_integration.services.purchases import load_state
+from licensing_integration.services.purchases import load_state, store_state
 from tests.admin.conftest import ROLES, url
 from tests.factories import (
     HistoryEntryFactory,
@@ -75,6 +81,29 @@ def test_closing_disputes_reinstates(staff: Client, queued: Callable[[], list[An
     assert HistoryEntry.objects.get().user == staff.user
 
 
+def test_only_open_disputes_are_closed_and_they_are_named_before(staff: Client) -> None:
+    purchase = PurchaseFactory(is_disputed=True)
+    known = load_state(purchase)
+    lost = replace(known.disputes["CB1"], is_open=False, is_lost=True)
+    store_state(purchase, replace(known, disputes={**known.disputes, "CB2": lost}))
+    purchase.save()
+    address = url("purchase", "close-disputes", purchase.pk)
+    preview = staff.get(address).context["preview"]
+    assert preview == [f"Dispute CB1 of order {purchase.reference}, open since 1 January 2026, counts as won."]
+    staff.post(address, REASON)
+    purchase.refresh_from_db()
+    disputes = load_state(purchase).disputes
+    assert (disputes["CB1"].is_open, disputes["CB1"].version.occurred_at > lost.version.occurred_at) == (False, True)
+    assert disputes["CB2"] == lost
+
+
+def test_of_very_many_disputes_the_first_are_named(staff: Client) -> None:
+    ids = [PurchaseFactory(is_disputed=True).pk for _ in range(22)]
+    data = {"action": "close-disputes", "_selected_action": ids}
+    preview = staff.post(url("purchase", "changelist"), data).context["preview"]
+    assert (len(preview), preview[-1]) == (21, "And 2 more.")
+
+
 def test_what_is_not_there_cannot_be_closed_or_acknowledged(staff: Client, queued: Callable[[], list[Any]]) -> None:
     purchase = PurchaseFactory()
     for name in ("close-disputes", "acknowledge"):
@@ -126,6 +155,19 @@ def test_keys_of_many_purchases_go_each_to_its_own_address(staff: Client, settin
     }
 
 
+def test_the_keys_can_be_sent_again_where_only_the_first_license_has_ended(support: Client, settings: Settings) -> None:
+    settings.CAN_SEND_MAIL = True
+    ended = LicenseLinkFactory(state="revoked")
+    page, address = url("purchase", "change", ended.purchase_id), url("purchase", "resend", ended.purchase_id)
+    content = support.get(page).content.decode()
+    assert address not in content
+    assert "None of its licenses has a key that could be used." in content
+    LicenseLinkFactory(item=ended.item, unit=2)
+    content = support.get(page).content.decode()
+    assert address in content
+    assert "why-not-resend" not in content
+
+
 def test_without_a_mail_server_the_page_says_what_to_set(support: Client) -> None:
     link = LicenseLinkFactory()
     page = support.get(url("purchase", "change", link.purchase_id)).content.decode()
@@ -133,18 +175,46 @@ def test_without_a_mail_server_the_page_says_what_to_set(support: Client) -> Non
     assert url("purchase", "resend", link.purchase_id) not in page
 
 
-def test_erasing_needs_the_id_of_this_purchase(client_of: Callable[[str], Client]) -> None:
+@pytest.mark.parametrize("name_typed", ["external_id", "reference"])
+def test_erasing_needs_a_name_of_this_purchase(name_typed: str, client_of: Callable[[str], Client]) -> None:
     purchase, owner = PurchaseFactory(), client_of("Owner")
     address = url("purchase", "erase", purchase.pk)
     refused = owner.post(address, {"reason": "Asked for.", "confirmation": "ANOTHER"})
     assert "Nothing was erased" in refused.content.decode()
     purchase.refresh_from_db()
     assert purchase.customer_email
-    owner.post(address, {"reason": "Asked for.", "confirmation": purchase.external_id})
+    asked = owner.get(address).content.decode()
+    for name in (purchase.reference, purchase.external_id):
+        assert f'<span class="li-mono" translate="no">{name}</span>' in asked
+    refused = owner.post(address, {"reason": "Asked for.", "confirmation": purchase.reference.lower()})
+    assert f"{purchase.reference} or {purchase.external_id}. Nothing was erased" in refused.content.decode()
+    owner.post(address, {"reason": "Asked for.", "confirmation": f" {getattr(purchase, name_typed)} "})
     purchase.refresh_from_db()
     assert (purchase.customer_email, purchase.customer_name) == ("", "[erased]")
     assert HistoryEntry.objects.get().kind == "purchase.erased"
     assert address not in owner.get(url("purchase", "change", purchase.pk)).content.decode()
+
+
+def test_a_purchase_without_reference_is_not_erased_by_an_empty_one(client_of: Callable[[str], Client]) -> None:
+    purchase, owner = PurchaseFactory(reference=""), client_of("Owner")
+    address = url("purchase", "erase", purchase.pk)
+    assert f'Type <span class="li-mono" translate="no">{purchase.external_id}</span> to confirm.' in (
+        owner.get(address).content.decode()
+    )
+    owner.post(address, {"reason": "Asked for.", "confirmation": " "})
+    purchase.refresh_from_db()
+    assert purchase.customer_email
+
+
+def test_keys_of_an_erased_purchase_go_only_to_an_address_that_is_typed(support: Client, settings: Settings) -> None:
+    settings.CAN_SEND_MAIL = True
+    link = LicenseLinkFactory(item__purchase__customer_email="", item__purchase__customer_name="[erased]")
+    address = url("purchase", "resend", link.purchase_id)
+    assert "No address of the customer is known here" in support.get(address).content.decode()
+    asked = support.post(address, {"reason": "Lost them."})
+    assert asked.context["form"].errors["address"]
+    support.post(address, {"reason": "Lost them.", "address": "ava@example.com"})
+    assert KeyMail.objects.get().address == "ava@example.com"
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -161,6 +231,15 @@ def test_erasing_says_that_other_purchases_of_the_address_stay(client_of: Callab
     PurchaseFactory(customer_email="ava@example.com")
     page = client_of("Owner").get(url("purchase", "erase", purchase.pk)).content.decode()
     assert "1 other purchase of this address stay" in page
+
+
+def test_beyond_a_hundred_other_purchases_it_is_said_that_there_are_more(client_of: Callable[[str], Client]) -> None:
+    purchase = PurchaseFactory(customer_email="ava@example.com")
+    PurchaseFactory.create_batch(100, customer_email="ava@example.com")
+    address, owner = url("purchase", "erase", purchase.pk), client_of("Owner")
+    assert "100 other purchases of this address stay" in owner.get(address).context["preview"][-2]
+    PurchaseFactory(customer_email="ava@example.com")
+    assert owner.get(address).context["preview"][-2].startswith("More than 100 other purchases of this address stay")
 
 
 def test_an_erased_event_cannot_be_replayed_and_says_why(support: Client) -> None:
@@ -188,7 +267,59 @@ def test_the_page_follows_its_licenses_and_a_plan_that_was_just_asked_for(suppor
     assert support.get(address).context["next_look"] == 1
 
 
+def test_all_licenses_of_a_large_order_can_be_reached(
+    support: Client, monkeypatch: pytest.MonkeyPatch, django_assert_max_num_queries: Any
+) -> None:
+    monkeypatch.setattr(purchases, "MOST_LINKS", 2)
+    monkeypatch.setattr(search, "MOST_FOUND", 3)
+    first = LicenseLinkFactory()
+    LicenseLinkFactory()
+    links = [first, *(LicenseLinkFactory(item=first.item, unit=unit) for unit in range(2, 6))]
+    page = support.get(url("purchase", "change", first.purchase_id)).content.decode()
+    found = re.search(r'href="([^"]*)">Show more in the list', page)
+    assert found
+    with django_assert_max_num_queries(12):
+        answer = support.get(found[1])
+    assert list(answer.context["cl"].result_list) == links[::-1]
+    assert f"Order {first.purchase.reference}" in answer.content.decode()
+    unfiltered = support.get(url("licenselink", "changelist")).context["cl"]
+    assert "purchase" not in [getattr(spec, "parameter_name", "") for spec in unfiltered.filter_specs]
+
+
+@pytest.mark.parametrize("value", ["", "abc", "-1", "999999999", "9" * 30])
+def test_a_purchase_that_does_not_exist_narrows_no_list(value: str, support: Client) -> None:
+    link = LicenseLinkFactory()
+    answer = support.get(url("licenselink", "changelist"), {"purchase": value})
+    assert list(answer.context["cl"].result_list) == [link]
+
+
+def test_a_list_of_exactly_as_many_rows_as_are_counted_does_not_say_that_there_are_more(
+    support: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mixins, "MOST_COUNTED", 3)
+    PurchaseFactory.create_batch(3)
+    address = url("purchase", "changelist")
+    assert "More than" not in support.get(address).content.decode()
+    PurchaseFactory()
+    assert "More than 3 rows" in support.get(address).content.decode()
+
+
 def test_a_purchase_is_named_with_a_capital_everywhere(staff: Client) -> None:
     purchase = PurchaseFactory(external_id="aCmE-1", reference="")
     for address in (url("purchase", "changelist"), url("purchase", "plan", purchase.pk)):
         assert f"{purchase.kind.capitalize()} aCmE-1" in staff.get(address).content.decode()
+
+
+@pytest.mark.parametrize(("units", "label"), [(0, ""), (1, "Partly refunded"), (2, "Refunded")])
+def test_a_refunded_purchase_is_called_so_beside_its_status(units: int, label: str, support: Client) -> None:
+    purchase = PurchaseFactory()
+    bought = ItemFact(line="photon", product="photon", quantity=2)
+    returned = ReturnedLine(product="photon", quantity=units, is_full=False)
+    refunds = {"r": Return(order_id=purchase.external_id, lines=(returned,))} if units else {}
+    store_state(purchase, replace(load_state(purchase), items={"photon": bought}, returns=refunds))
+    purchase.save()
+    link = LicenseLinkFactory(item__purchase=purchase)
+    for address in (url("purchase", "change", purchase.pk), url("licenselink", "change", link.pk)):
+        page = support.get(address).content.decode()
+        after = page.split('<span class="li-tag li-success">Completed</span>')[1].split("</")[0]
+        assert after.strip() == (f'<span class="li-tag li-warning">{label}' if label else "")

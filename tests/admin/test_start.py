@@ -21,7 +21,7 @@ from licensing_integration.admin.charts import Chart, time_chart
 from licensing_integration.admin.happened import Happened
 from licensing_integration.domain.figures import Figures, Happening
 from licensing_integration.models import DailyFigures, LicenseLink
-from licensing_integration.services import figures
+from licensing_integration.services import attention, figures
 from licensing_integration.services.attention import Topic
 from licensing_integration.services.codec import to_json
 from tests.admin.conftest import url
@@ -107,7 +107,37 @@ def test_a_product_without_a_mapping_can_be_mapped_from_here(everything: None, s
     assert "Ask somebody" not in line.advice
     (line,) = (line for line in _lines(support) if line.topic is Topic.WAITING)
     assert line.action is None
-    assert line.advice.endswith("Ask somebody of your staff to map it.")
+    assert line.advice.endswith("Ask somebody of your staff to see to it.")
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"), [({"is_active": False}, "is not active"), ({"product_id": ""}, "that is not enough")]
+)
+def test_a_product_whose_mapping_is_not_enough_leads_to_that_mapping(
+    fields: dict[str, Any], why: str, staff: Client, support: Client
+) -> None:
+    PurchaseItemFactory(is_waiting=True, product="forgotten")
+    ProductMappingFactory(store="stripe", store_product="forgotten")
+    mapping = ProductMappingFactory(store_product="forgotten", **fields)
+    (line,) = (line for line in _lines(staff) if line.topic is Topic.WAITING)
+    assert line.action == ("Open mapping", url("productmapping", "change", mapping.pk))
+    assert why in line.advice
+    (line,) = (line for line in _lines(support) if line.topic is Topic.WAITING)
+    assert line.action is None
+    assert why in line.advice
+
+
+def test_more_products_than_are_named_are_one_link_to_all_their_purchases(
+    support: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attention, "MOST_PRODUCTS", 2)
+    items = [PurchaseItemFactory(is_waiting=True, product=f"product {n}") for n in range(2)]
+    assert [line.number for line in _lines(support) if line.topic is Topic.WAITING] == ["1", "1"]
+    items += [PurchaseItemFactory(is_waiting=True, product=f"product {n}") for n in range(2, 5)]
+    *named, more = (line for line in _lines(support) if line.topic is Topic.WAITING)
+    assert len(named) == 2
+    assert (more.number, more.label) == ("More", "products wait")
+    assert _follow(support, more.url) == {item.purchase_id for item in items}
 
 
 def test_what_only_the_configuration_mends_is_told_to_those_who_have_it(
@@ -251,8 +281,8 @@ def test_the_charts_show_seven_days_or_thirty(busy: None, support: Client) -> No
     assert _totals(_charts(support)["events"]) == {"Applied": "1", "Failed": "1"}
     month = _charts(support, "?days=30")
     assert _totals(month["events"]) == {"Applied": "3", "Failed": "2"}
-    assert _totals(month["licenses"]) == {"Issued": "3", "Suspended": "3", "Ended": "3"}
-    assert _totals(month["errors"]) == {"cryptlex": "3", "spring": "1"}
+    assert _totals(month["licenses"]) == {"Issued": "up to 3", "Suspended": "up to 3", "Ended": "up to 3"}
+    assert _totals(month["errors"]) == {"cryptlex": "up to 3", "spring": "1"}
     assert [[cell.text for cell in one.cells if cell.text] for one in month["time"].series] == [["2 s", "1 s"]] * 2
     assert len(month["time"].days) == 30
     assert _charts(support, "?days=nonsense")["time"].days[-1] == datetime.now(UTC).date()
@@ -270,8 +300,18 @@ def test_every_number_of_a_chart_is_a_link_to_as_many_rows(query: str, busy: Non
     assert len(counted) > 10
     page = support.get(START + query).content.decode().replace("&amp;", "&")
     for cell in counted:
-        assert len(_follow(support, cell.url)) == int(cell.text), cell
+        assert len(_follow(support, cell.url)) == int(cell.text.removeprefix("up to ")), cell
         assert f'href="{cell.url}"' in page
+
+
+def test_a_license_suspended_on_two_days_is_not_told_to_be_two(support: Client) -> None:
+    link, noon = LicenseLinkFactory(), datetime.now(UTC).replace(hour=12) - timedelta(days=1)
+    for days in (0, 1):
+        HistoryEntryFactory(link=link, kind="license.suspended", at=noon - timedelta(days=days))
+    figures.count_days()
+    (series,) = _charts(support)["licenses"].series
+    assert (series.values[-3:-1], series.summary.text) == ([1, 1], "up to 2")
+    assert len(_follow(support, series.summary.url)) == 1
 
 
 def test_times_link_to_the_licenses_issued_on_that_day(busy: None, support: Client) -> None:

@@ -91,6 +91,24 @@ def test_an_owner_adds_a_user_sets_a_password_and_deletes(owner: Client) -> None
     ]
 
 
+@pytest.mark.parametrize("role", ["Owner", "superuser"])
+def test_nobody_deletes_somebody_whom_the_audit_knows(role: str, client_of: Callable[[str], Client]) -> None:
+    client, nora = client_of(role), UserFactory(username="nora", role="Support")
+    delete = reverse("admin:auth_user_delete", args=[nora.pk])
+    assert delete in client.get(_page(nora)).content.decode()
+    Client().post("/admin/login/", {"username": "nora", "password": PASSWORD})
+    assert delete not in client.get(_page(nora)).content.decode()
+    assert client.get(delete).status_code == 403
+    assert client.post(delete, {"post": "yes"}).status_code == 403
+    client.post(reverse(LIST), {"action": "delete_selected", "_selected_action": [nora.pk], "post": "yes"})
+    assert User.objects.filter(pk=nora.pk).exists()
+    page = client.get(_page(nora)).content.decode()
+    assert "Whoever has signed in once cannot be deleted" in page
+    assert client.post(_page(nora), {"username": "nora", "is_staff": "on"}).status_code == 302
+    nora.refresh_from_db()
+    assert not nora.is_active
+
+
 @pytest.mark.parametrize("name", ["Support", "Owner"])
 def test_roles_are_read_only_for_owners(name: str, owner: Client) -> None:
     role = Group.objects.get(name=name)
@@ -186,6 +204,17 @@ def test_failed_sign_ins_are_kept_once_a_minute_and_of_known_names_only(db: None
     AuditEntry.objects.filter(user=nora).update(at=timezone.now() - timedelta(minutes=2))
     client.post("/admin/login/", {"username": "nora", "password": "wrong"})
     assert len(_told()) == 2
+
+
+def test_the_pages_around_signing_in_load_nothing_from_elsewhere(support: Client) -> None:
+    wrong = {"username": "nora", "password": "wrong"}
+    for answer in (
+        Client().get("/admin/login/"),
+        Client().post("/admin/login/", wrong),
+        support.post("/admin/logout/"),
+    ):
+        assert answer.status_code == 200
+        assert "default-src 'self'" in answer["Content-Security-Policy"]
 
 
 def test_a_new_password_of_ones_own_is_kept(support: Client) -> None:

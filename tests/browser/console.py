@@ -48,6 +48,10 @@ class Console(Stack):
         self.start_web()
         self.start_worker()
 
+    def manage(self, *arguments: str) -> None:
+        """Run a management command of the product."""
+        self._manage(*arguments)
+
     @property
     def base_url(self) -> str:
         return f"http://127.0.0.1:{self.port}"

@@ -65,9 +65,6 @@ class Showcase(Console):
             f"--unsafely-treat-insecure-origin-as-secure=http://{HOST}",
         ]
 
-    def manage(self, *arguments: str) -> None:
-        self._manage(*arguments)
-
     def _post(self, store: str, body: bytes, headers: Mapping[str, str]) -> None:
         super()._post(store, body, {**headers, "User-Agent": "pretend-store/1.0", "X-Forwarded-Proto": "https"})
 

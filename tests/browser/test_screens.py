@@ -31,12 +31,27 @@ SCREENS = {
     "mapping": f"{APP}/productmapping/{{mapping}}/change/",
     "new mapping": f"{APP}/productmapping/add/",
     "new mapping of a long name": f"{APP}/productmapping/add/?store=fastspring&store_product=photon-{'studio-' * 12}",
+    "mapping with versions": f"{APP}/productmapping/{{changed}}/change/#versions",
+    "two versions": f"{APP}/productmapping/{{changed}}/versions/?before=2&after=3",
+    "a version to put back": f"{APP}/productmapping/{{changed}}/versions/2/",
+    "a version that cannot be put back": f"{APP}/productmapping/{{changed}}/versions/1/",
     "connections": "/admin/connections/",
     "audit": f"{APP}/auditentry/",
     "users": "/admin/auth/user/",
     "roles": "/admin/auth/group/",
     "no such page": "/admin/nothing-here/",
 }
+_CHANGED = "often-changed"
+_CHANGE_A_MAPPING = f"""
+from licensing_integration.models import ProductMapping
+from licensing_integration.services.catalog import save_mapping
+mapping = ProductMapping(store="fastspring", store_product={_CHANGED!r}, server="cryptlex", product_id="gone")
+save_mapping(mapping, user_id=None)
+mapping.product_id, mapping.custom_fields = "", {{"Seats": "5", "an_attribute_with_a_very_long_name": "and_its_value"}}
+save_mapping(mapping, user_id=None)
+mapping.refund_action, mapping.notes = "revoke", "Agreed with the shop, see https://acme.example/" + "long-address/" * 9
+save_mapping(mapping, user_id=None)
+"""
 _SERIOUS = {"serious", "critical"}
 _LANDMARK = "landmark-one-main"
 
@@ -50,11 +65,14 @@ def ids(console: Console) -> dict[str, int]:
     console.send(*started)
     console.send(shop.overdue(subscription))
     console.send(shop.buy(zoe, "nobody-mapped-this"))
+    console.manage("shell", "--no-imports", "--command", _CHANGE_A_MAPPING)
+    changed = "SELECT id FROM licensing_integration_productmapping WHERE store_product = %s"
     tables = {"event": "webhookevent", "purchase": "purchase", "link": "licenselink", "mapping": "productmapping"}
-    return {
+    first = {
         name: int(console.database.value(f"SELECT min(id) FROM licensing_integration_{table}"))
         for name, table in tables.items()
     }
+    return {**first, "changed": int(console.database.value(changed, _CHANGED))}
 
 
 @pytest.fixture(scope="module", params=["light", "dark"])
@@ -156,6 +174,61 @@ def test_a_phone_shows_no_empty_cells(doorkeeper: Doorkeeper, ids: dict[str, int
         assert page.locator(".data-row").first.bounding_box()["height"] < 250  # type: ignore[index]
 
 
+@pytest.mark.parametrize("screen", ["mapping with versions", "two versions", "a version to put back"])
+def test_versions_are_read_on_a_phone_without_scrolling_sideways(
+    doorkeeper: Doorkeeper, ids: dict[str, int], screen: str
+) -> None:
+    with doorkeeper.visit("Owner", size=PHONE) as visit:
+        _assert_tables_fit(visit.go(SCREENS[screen].format(**ids)))
+
+
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+def test_the_look_at_a_file_of_mappings_fits(doorkeeper: Doorkeeper, size: dict[str, int], theme: str) -> None:
+    text = "store,store_product,notes\nfastspring,new-one,x\nfastspring,too-short\nfastspring,by-date,Changed.\n"
+    with doorkeeper.visit("Owner", size=size, theme=theme) as visit:
+        page = visit.go(f"{APP}/productmapping/import/")
+        page.get_by_label("CSV file").set_input_files(
+            {"name": "mappings.csv", "mimeType": "text/csv", "buffer": text.encode()}
+        )
+        page.get_by_role("button", name="Look at it first").click()
+        expect(page.get_by_text("The mapping names no license product.")).to_be_visible()
+        _assert_tables_fit(page)
+        _assert_fits(page)
+
+
+_NO_CLIPBOARD = "Object.defineProperty(navigator, 'clipboard', { value: undefined })"  # as without https
+
+
+def test_a_button_that_copies_has_its_own_label_again_in_the_end(support: Visit, ids: dict[str, int]) -> None:
+    page = support.go(SCREENS["license"].format(**ids))
+    button = page.locator("[data-copy-from='#explanation']")
+    button.click()
+    expect(button).to_have_text("Copied")
+    button.click()
+    expect(button).to_have_text("Copy explanation")
+    page.evaluate(_NO_CLIPBOARD)
+    button.click()
+    expect(button).to_have_text("The browser did not let us copy it. Mark the text and copy it.")
+
+
+def test_a_key_that_cannot_be_copied_is_not_noted_as_copied(
+    console: Console, support: Visit, ids: dict[str, int]
+) -> None:
+    page = support.go(SCREENS["license"].format(**ids))
+    page.evaluate(_NO_CLIPBOARD)
+    page.get_by_role("button", name="Copy key").click()
+    expect(page.get_by_text("The browser did not let us copy it. Show the key instead.")).to_be_visible()
+    noted = "SELECT count(*) FROM licensing_integration_historyentry WHERE kind = 'license.key_copied' AND link_id = %s"
+    assert console.database.value(noted, ids["link"]) == 0
+
+
+def test_who_was_signed_out_meanwhile_is_told_so_when_copying_a_key(support: Visit, ids: dict[str, int]) -> None:
+    page = support.go(SCREENS["license"].format(**ids))
+    page.context.clear_cookies(name="sessionid")
+    page.get_by_role("button", name="Copy key").click()
+    expect(page.get_by_text("You are signed out by now. Reload the page and sign in.")).to_be_visible()
+
+
 @pytest.mark.parametrize(
     ("values", "labels"),
     [
@@ -193,6 +266,12 @@ def _assert_fits(page: Page) -> None:
     assert not page.title().startswith("Server Error")
     assert _width_beyond(page) <= 0
     assert _obstacles(page) == []
+
+
+def _assert_tables_fit(page: Page) -> None:
+    tables = page.locator(".li-scroll:visible").all()
+    assert tables
+    assert all(table.evaluate("table => table.scrollWidth <= table.clientWidth") for table in tables)
 
 
 def _width_beyond(page: Page) -> int:

@@ -236,7 +236,7 @@ def test_a_mapping_is_rehearsed_with_an_order_of_the_readers_day(
     _choose(page, "product_id", license_product)
     with page.expect_popup() as opened:
         page.get_by_role("button", name="Rehearse…").click()
-    orders = opened.value.get_by_label("Rehearse with")
+    orders = opened.value.get_by_role("combobox", name="Rehearse with")
     expect(orders).to_contain_text("order.completed of")
     expect(orders).not_to_contain_text("UTC")
     expect(orders.locator("option").first).to_have_attribute("title", re.compile("UTC$"))

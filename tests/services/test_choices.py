@@ -66,7 +66,8 @@ def test_a_license_server_that_does_not_answer_is_a_sentence(db: None) -> None:
     assert "cryptlex" in lists.problem
     assert not lists.products
     assert choices.server_lists("cryptlex") is not lists  # kept as a value
-    assert choices.server_lists("cryptlex", oldest=0) == lists  # and not asked again for half a minute
+    assert choices.server_lists("cryptlex") == lists  # and not asked again for half a minute
+    assert choices.server_lists("cryptlex", oldest=0) != lists  # but for somebody who wants a fresh list
     assert "No license server named 'nowhere'" in choices.server_lists("nowhere").problem
 
 
@@ -87,9 +88,9 @@ def test_products_that_wait_are_offered_with_the_number_of_orders(db: None) -> N
     PurchaseItemFactory(is_waiting=True, product="mapped")
     PurchaseItemFactory(product="has-its-terms")
     ProductMappingFactory(store="fastspring", store_product="mapped")
-    found = [(one.id, one.name, one.orders) for one in choices.waiting_products("fastspring")]
+    found = [(one.id, one.name, one.orders) for one in choices.unmapped_products("fastspring")]
     assert found == [("often", "Often", 2), ("price_1", "Once", 1), ("prod_1", "Once", 1)]
-    assert choices.waiting_products("stripe") == []
+    assert choices.unmapped_products("stripe") == []
 
 
 def test_waiting_orders_are_counted_for_products_and_variants(db: None) -> None:
@@ -124,7 +125,7 @@ def test_many_mappings_are_checked_with_one_look_at_the_license_server(cryptlex:
     product = cryptlex.add_product(name="Photon")
     mappings = [ProductMappingFactory(product_id=product["id"], template_id="") for _ in range(20)]
     one = len(cryptlex.requests)
-    assert catalog.check_mappings(mappings[:1]) == [[]]
+    assert catalog.check_mappings(mappings[:1]) == [catalog.Checked()]
     once = len(cryptlex.requests) - one
-    assert catalog.check_mappings(mappings) == [[]] * 20
+    assert catalog.check_mappings(mappings) == [catalog.Checked()] * 20
     assert len(cryptlex.requests) - one == 2 * once

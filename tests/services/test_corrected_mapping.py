@@ -379,12 +379,14 @@ def test_a_template_that_does_not_exist_is_told_also_where_there_are_none(settin
     with CryptlexSandbox(access_token="sandbox-token", products=(), templates=()) as box:
         box.add_product(id="prod-1", name="Studio")
         settings.LICENSE_SERVERS = [{**settings.LICENSE_SERVERS[0], "base_url": box.base_url}]
-        assert check_mappings([map_product("studio")])[0] == ["License template tmpl-1 does not exist on cryptlex."]
+        assert check_mappings([map_product("studio")])[0].problems == (
+            "License template tmpl-1 does not exist on cryptlex.",
+        )
 
 
 def test_a_license_policy_is_not_checked_where_policies_cannot_be_listed(strict, spring, db):
     mapping = map_product("studio", server="spring", product_id="studio", template_id="some-policy")
-    assert check_mappings([mapping])[0] == []
+    assert check_mappings([mapping])[0].problems == ()
 
 
 @pytest.mark.parametrize(

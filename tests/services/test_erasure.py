@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from django.apps import apps
 from django.db import connection, transaction
 
+from licensing_integration.domain.facts import Customer
 from licensing_integration.domain.outcomes import EventState, MailState, SyncState
 from licensing_integration.exceptions import TransientRemoteError
 from licensing_integration.models import (
@@ -25,6 +27,7 @@ from licensing_integration.models import (
 )
 from licensing_integration.services import erasure, interventions, leases, pipeline, replays, resend
 from licensing_integration.services.plan import plan_event
+from licensing_integration.services.purchases import load_state, store_state
 from licensing_integration.services.translate import translate_as_stored
 from tests.factories import (
     HistoryEntryFactory,
@@ -64,6 +67,29 @@ def test_nothing_personal_is_left_anywhere(sold: Purchase) -> None:
     assert all(_where(text) for text in texts)
     erasure.erase_purchase(sold.pk, user_id=None, reason=f"{sold.customer_name} asked for it.")
     assert [_where(text) for text in texts] == [set(), set(), set()]
+
+
+def test_what_came_after_erasing_can_be_erased_too(sold: Purchase) -> None:
+    assert erasure.keeps_personal_data(sold)
+    erasure.erase_purchase(sold.pk, user_id=None, reason="Asked for.")
+    sold.refresh_from_db()
+    assert not erasure.keeps_personal_data(sold)
+    resend.resend_keys([only_link()], address="new@ava.example", user_id=None, reason="Lost it.")
+    assert erasure.keeps_personal_data(sold)
+    erasure.erase_purchase(sold.pk, user_id=None, reason="Asked for again.")
+    assert (_where("new@ava.example"), erasure.keeps_personal_data(sold)) == (set(), False)
+
+
+@pytest.mark.parametrize(
+    ("customer", "is_personal"),
+    [(None, False), (Customer(external_id="cus_1"), False), (Customer(company="Ava's Garage"), True)],
+)
+def test_a_company_is_personal_and_the_stores_id_of_a_customer_is_not(
+    customer: Customer | None, is_personal: bool, db: None
+) -> None:
+    purchase = PurchaseFactory(customer_email="", customer_name="")
+    store_state(purchase, replace(load_state(purchase), customer=customer))
+    assert erasure.keeps_personal_data(purchase) is is_personal
 
 
 def test_licenses_and_story_stay_and_nothing_is_sent(sold: Purchase, cryptlex: Any, work: Any) -> None:

@@ -54,10 +54,48 @@ def test_the_whole_key_is_never_in_it() -> None:
         ),
         ({"is_new": True}, "being prepared"),
         ({"sync_state": "attention"}, "come back to you"),
+        ({"sync_state": "pending"}, "this takes a moment"),
     ],
 )  # fmt: skip
 def test_every_state_has_its_words(values: dict[str, object], says: str) -> None:
     assert says in explain.explain(LicenseLinkFactory(**values))
+
+
+def test_a_license_that_ran_out_is_not_explained_by_what_was_paid() -> None:
+    told = explain.explain(LicenseLinkFactory(expires_at=datetime(2020, 7, 2, tzinfo=UTC)))
+    assert "It ran out on 2 July 2020. You can buy it again at any time in our store. If you have paid" in told
+    assert "The reason" not in told
+
+
+def test_a_license_that_ran_out_while_a_payment_is_missing_is_not_to_be_bought_again() -> None:
+    reason = "The payment is overdue since 3 March 2026; usable until 9 March 2026."
+    told = explain.explain(LicenseLinkFactory(expires_at=datetime(2026, 3, 4, tzinfo=UTC), reason=reason))
+    assert "It ran out on 4 March 2026. The reason: the latest payment" in told
+    assert "Please pay the open invoice" in told
+    assert "buy it again" not in told
+
+
+def test_a_license_that_ran_out_is_not_said_to_hold_any_longer() -> None:
+    until = timezone.now() + timedelta(days=10)
+    link = LicenseLinkFactory(
+        override_state="active", override_until=until, expires_at=datetime(2020, 7, 2, tzinfo=UTC)
+    )
+    assert "This holds until" not in explain.explain(link)
+
+
+def test_what_fails_for_some_time_takes_no_moment() -> None:
+    since = timezone.now() - timedelta(days=2)
+    told = explain.explain(LicenseLinkFactory(is_new=True, failing_since=since, failure_mode="config"))
+    assert "It takes longer than usual; we are looking into it." in told
+    assert "a moment" not in told
+
+
+@pytest.mark.parametrize("expiry", ["template", "interval", "paid_through"])
+def test_a_license_whose_end_is_not_known_yet_is_not_said_to_be_endless(expiry: str) -> None:
+    """Such as one that the template ends 30 days after its first activation."""
+    link = LicenseLinkFactory()
+    link.desired |= {"expiry": expiry, "valid_duration": "30d"}
+    assert "It works. The reason" in explain.explain(link)
 
 
 def test_what_somebody_changed_on_the_server_is_not_explained_by_the_purchase() -> None:
@@ -82,6 +120,11 @@ def test_a_decision_of_ours_says_until_when() -> None:
     told = explain.explain(link)
     assert "we have arranged it so for you" in told
     assert "This holds until" in told
+
+
+def test_a_decision_of_ours_that_has_run_out_does_not_hold_any_more() -> None:
+    until = timezone.now() - timedelta(days=1)
+    assert "This holds until" not in explain.explain(LicenseLinkFactory(override_state="active", override_until=until))
 
 
 def test_every_reason_that_planning_gives_is_known() -> None:

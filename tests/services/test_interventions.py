@@ -9,10 +9,11 @@ import pytest
 from django.utils import timezone
 
 from licensing_integration.domain.outcomes import FailureMode, LicenseState, SyncState
-from licensing_integration.models import LicenseLink
+from licensing_integration.models import AuditEntry, LicenseLink
 from licensing_integration.sandbox.moments import from_wire
 from licensing_integration.services import interventions
 from licensing_integration.services.sweep import sweep
+from tests.factories import WebhookEventFactory
 from tests.services.conftest import ATTRIBUTES, AVA, only_link
 from tests.services.scenario import (
     kinds,
@@ -21,6 +22,37 @@ from tests.services.scenario import (
     sentences,
     states,
 )
+
+# --- events set aside ------------------------------------------------------------------------------------------------
+
+
+def test_what_is_set_aside_says_what_was_wrong_even_where_nothing_was_told(db):
+    event = WebhookEventFactory(state="unsupported", attempts=1, failing_since=timezone.now())
+    interventions.set_aside(event.pk, user_id=None, reason="We sell no gift cards.")
+    event.refresh_from_db()
+    assert (event.state, event.failing_since) == ("ignored", None)
+    assert event.problem == "Unsupported. Set aside by command line: We sell no gift cards."
+    assert interventions.is_set_aside(event)
+    (entry,) = AuditEntry.objects.all()
+    assert (entry.action, entry.event, entry.reason) == ("event.set_aside", event, "We sell no gift cards.")
+
+
+@pytest.mark.parametrize(("verdict", "reason"), [("received", "Why not."), ("applied", "Why not."), ("failed", " ")])
+def test_nothing_is_set_aside_that_is_worked_on_or_without_a_reason(verdict, reason, db):
+    event = WebhookEventFactory(state=verdict)
+    with pytest.raises(ValueError, match=r"reason|no longer"):
+        interventions.set_aside(event.pk, user_id=None, reason=reason)
+    event.refresh_from_db()
+    assert (event.state, event.problem, AuditEntry.objects.count()) == (verdict, "", 0)
+
+
+def test_only_what_a_person_set_aside_is_replayed_of_what_is_ignored(db):
+    aside, ignored = WebhookEventFactory(state="malformed"), WebhookEventFactory(state="ignored")
+    interventions.set_aside(aside.pk, user_id=None, reason="Not ours.")
+    both = [aside.pk, ignored.pk]
+    assert list(interventions.replayable(both).values_list("pk", flat=True)) == [aside.pk]
+    assert interventions.replay_events(both, user_id=None, reason="It is ours.") == 1
+
 
 # --- changes made by hand --------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from licensing_integration.domain.outcomes import EventState, FailureMode, Purch
 from licensing_integration.models import PurchaseItem, WebhookEvent
 from licensing_integration.sandbox.fastspring import Buyer
 from licensing_integration.services import interventions
-from licensing_integration.services.catalog import check_mappings, save_mapping
+from licensing_integration.services.catalog import Checked, check_mappings, save_mapping
 from tests.services.conftest import ATTRIBUTES, AVA, only_link, only_purchase
 from tests.services.scenario import (
     kinds,
@@ -60,6 +60,7 @@ def test_a_mapping_that_is_not_active_counts_as_none(shop, deliver, work, cryptl
     mapping = map_product("mystery", is_active=False)
     deliver(shop.buy(AVA, "mystery"))
     assert waiting_products() == ["mystery"]
+    assert "Mystery waits: The product mapping of mystery is not active." in sentences(kind="item.waiting")
     mapping.is_active = True
     save_mapping(mapping, user_id=None)
     work()
@@ -128,15 +129,24 @@ def test_every_save_of_a_mapping_keeps_a_version(db, django_user_model):
 def test_a_mapping_is_checked_against_the_license_server(cryptlex, db):
     product = cryptlex.add_product(name="Real")
     good = map_product("studio", product_id=product["id"], template_id="")
-    assert check_mappings([good])[0] == []
+    assert check_mappings([good])[0] == Checked()
     good.product_id, good.template_id, good.interval = "nothing", "nothing", ""
-    assert len(check_mappings([good])[0]) == 2
+    assert len(check_mappings([good])[0].problems) == 2
     good.interval = "month"
-    assert "ISO 8601" in check_mappings([good])[0][0]
+    assert "ISO 8601" in check_mappings([good])[0].problems[0]
     good.server = "nowhere"
-    assert "nowhere" in check_mappings([good])[0][0]
+    assert "nowhere" in check_mappings([good])[0].problems[0]
     good.is_license_needed = False
-    assert check_mappings([good])[0] == []
+    assert check_mappings([good])[0] == Checked()
+
+
+@pytest.mark.parametrize("server", ["", "cryptlex"])
+def test_a_mapping_that_leaves_the_product_to_the_store_is_no_problem_but_cannot_be_checked(cryptlex, db, server):
+    (checked,) = check_mappings([map_product("studio", server=server, product_id="", template_id="")])
+    assert (checked.problems, checked.note) == (
+        (),
+        "The store's attribute names the license product; that cannot be checked here.",
+    )
 
 
 def test_a_subscription_that_moved_to_an_unmapped_product_waits_until_that_is_mapped(shop, deliver, work, cryptlex):

@@ -60,6 +60,16 @@ def test_a_ready_license_is_shown_with_product_key_and_end(shop, deliver, cryptl
     assert license.valid_until == only_link().expires_at
 
 
+@pytest.mark.parametrize(("expiry", "is_endless"), [("perpetual", True), ("template", False)])
+def test_no_end_is_promised_that_the_license_template_may_yet_give(shop, deliver, cryptlex, expiry, is_endless):
+    map_product("photon", expiry=expiry)
+    order = shop.buy(AVA, "photon")
+    deliver(order)
+    LicenseLink.objects.update(expires_at=None)
+    (license,) = _view(_id(order)).licenses
+    assert (license.valid_until, license.is_endless) == (None, is_endless)
+
+
 def test_each_unit_has_its_own_key_in_its_own_place(shop, deliver, cryptlex):
     order = photon_order(shop, quantity=3)
     deliver(order)

@@ -11,10 +11,10 @@ from licensing_integration.domain.licenses import DesiredLicense, LicenseSnapsho
 from licensing_integration.domain.outcomes import LicenseState, SyncState
 from licensing_integration.exceptions import TransientRemoteError
 from licensing_integration.models import AuditEntry, HistoryEntry, LicenseLink
-from licensing_integration.services import leases, refresh
+from licensing_integration.services import explain, interventions, leases, refresh
 from licensing_integration.services.codec import from_json
 from tests.services.conftest import only_link
-from tests.services.scenario import photon_order
+from tests.services.scenario import map_product, photon_order
 
 
 def _set_pending(link: LicenseLink) -> None:
@@ -88,13 +88,47 @@ def _desired(link: LicenseLink) -> DesiredLicense:
     return from_json(link.desired, DesiredLicense)
 
 
-def test_a_license_that_is_gone_changes_nothing_here(shop, deliver, cryptlex, vendor):
+def test_a_license_that_is_gone_is_noted_and_needs_a_person(shop, deliver, cryptlex, vendor):
     deliver(photon_order(shop))
     vendor.delete(only_link().external_id)
-    before = only_link().observed
     answer = refresh.ask_server(only_link().pk, user_id=None)
-    assert (answer.snapshot, answer.is_kept) == (None, False)
-    assert only_link().observed == before
+    assert (answer.snapshot, answer.is_kept, answer.is_news) == (None, True, True)
+    link = only_link()
+    assert (link.state, link.observed, link.expires_at) == (LicenseState.ABSENT, None, None)
+    assert (link.sync_state, link.failure_mode) == (SyncState.ATTENTION, "permanent")
+    assert "Issue again" in link.failure_message
+    assert "has no such license any more" in HistoryEntry.objects.get(kind="license.observed").sentence
+    assert "works" not in explain.explain(link)
+
+
+def test_a_license_that_is_rightly_gone_needs_nobody(shop, deliver, cryptlex):
+    map_product("photon", refund_action="delete")
+    order = photon_order(shop)
+    deliver(order)
+    external_id = only_link().external_id
+    deliver(shop.refund(order))
+    LicenseLink.objects.update(external_id=external_id)  # a release that still knew it
+    refresh.ask_server(only_link().pk, user_id=None)
+    assert only_link().sync_state == SyncState.SETTLED
+
+
+def test_a_resync_of_a_license_that_is_gone_says_so_in_its_state(shop, deliver, work, cryptlex, vendor):
+    deliver(photon_order(shop))
+    link = only_link()
+    vendor.delete(link.external_id)
+    interventions.resync_link(link.pk, user_id=None, reason="The customer asks.")
+    work()
+    link = only_link()
+    assert (link.state, link.sync_state, link.observed) == (LicenseState.ABSENT, SyncState.ATTENTION, None)
+    assert "It works" not in explain.explain(link)
+
+    interventions.issue_again(link.pk, user_id=None, reason="It was a mistake.")
+    assert (only_link().state, only_link().issued_at) == (LicenseState.ABSENT, None)
+    work()
+    link = only_link()
+    assert (link.state, link.sync_state) == (LicenseState.ACTIVE, SyncState.SETTLED)
+    assert link.issued_at is not None
+    assert [license["id"] for license in cryptlex.licenses] == [link.external_id]
 
 
 def test_a_server_that_is_away_is_said_in_a_sentence(shop, deliver, cryptlex):

@@ -237,6 +237,19 @@ def test_an_override_and_its_end_are_previewed(
     assert told == (f"License …{link.key[-6:]} of Photon: suspended → active.",)
 
 
+def test_a_purchase_of_a_store_that_is_configured_no_more_is_previewed_as_unknown(
+    shop: FastSpringShop, deliver: Callable[..., None], cryptlex: CryptlexSandbox, settings: Any
+) -> None:
+    deliver(photon_order(shop))
+    settings.STORES = [{**settings.STORES[0], "name": "renamed"}]
+    override = Override(until=timezone.now() + timedelta(days=3), state=LicenseState.SUSPENDED)
+
+    with nothing_happens(cryptlex):
+        for told in (preview_purchase(only_purchase().pk), preview_override(only_link().pk, override=override)):
+            assert len(told) == 1
+            assert told[0].startswith("What would change is not known: No store named 'fastspring' is configured")
+
+
 def test_an_override_that_outlasts_the_license_says_so_beforehand(
     shop: FastSpringShop, deliver: Callable[..., None], cryptlex: CryptlexSandbox
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from licensing_integration import conf
+from licensing_integration.domain.wording import count_of
 from licensing_integration.services.catch_up import LONGEST_DAYS, CaughtUp, catch_up, why_not
 
 
@@ -47,6 +48,6 @@ def _check(names: list[str], *, days: int) -> None:
 
 
 def _sentence(result: CaughtUp) -> str:
-    plural = "" if result.pulled == 1 else "s"
-    found = f"{result.store}: {result.pulled} undelivered event{plural} fetched, {result.new} of them new."
+    fetched = count_of(result.pulled, "undelivered event")
+    found = f"{result.store}: {fetched} fetched, {result.new} of them new."
     return f"{found} Then it failed: {result.problem}" if result.problem else found

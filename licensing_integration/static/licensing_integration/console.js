@@ -24,14 +24,26 @@
     for (const name of root.querySelectorAll("[data-zone-name]")) name.textContent = zone.replaceAll("_", " ");
   };
 
-  // <button data-copy="text"> or <button data-copy-from="#id">; the button says that it has been done.
+  // For a moment a button says something else than its label.
+  const say = (button, text, milliseconds) => {
+    button.dataset.label ??= button.textContent;
+    button.setAttribute("aria-live", "polite");
+    button.textContent = text;
+    clearTimeout(button.dataset.timer);
+    button.dataset.timer = setTimeout(() => { button.textContent = button.dataset.label; }, milliseconds);
+  };
+
+  // <button data-copy="text"> or <button data-copy-from="#id">; the button says whether it has been done. Without https a
+  // browser has no clipboard for a page.
   const copy = async (button) => {
     const source = button.dataset.copyFrom;
-    await navigator.clipboard.writeText(source ? document.querySelector(source).textContent : button.dataset.copy);
-    const label = button.textContent;
-    button.textContent = "Copied";
-    button.setAttribute("aria-live", "polite");
-    setTimeout(() => { button.textContent = label; }, 1500);
+    const text = source ? document.querySelector(source).textContent : button.dataset.copy;
+    try {
+      await navigator.clipboard.writeText(text);
+      say(button, "Copied", 1500);
+    } catch {
+      say(button, "The browser did not let us copy it. Mark the text and copy it.", 6000);
+    }
   };
 
   document.addEventListener("click", (event) => {
@@ -52,21 +64,25 @@
   document.addEventListener("htmx:load", (event) => localize(event.detail.elt));
 })();
 
-// Licenses: a key comes to the clipboard by a request that is noted.
+// Licenses: a key comes to the clipboard by a request that is noted; none is made where it could not be copied.
 (() => {
+  const NOT_COPIED = "The browser did not let us copy it. Show the key instead.";
+
+  // Copies the key, and returns what to say then.
+  const copyKey = async (form) => {
+    if (!navigator.clipboard) return NOT_COPIED;
+    const answer = await fetch(form.action, { method: "POST", body: new FormData(form) }).catch(() => null);
+    if (answer?.redirected) return "You are signed out by now. Reload the page and sign in.";
+    if (!answer?.ok) return "We could not get the key. Reload the page and try again.";
+    const { key } = await answer.json();
+    return navigator.clipboard.writeText(key).then(() => "Copied.", () => NOT_COPIED);
+  };
+
   document.addEventListener("submit", async (event) => {
     const form = event.target.closest("form[data-copy-key]");
     if (!form) return;
     event.preventDefault();
-    const said = form.querySelector("[role=status]");
-    try {
-      const answer = await fetch(form.action, { method: "POST", body: new FormData(form) });
-      if (!answer.ok) throw new Error(answer.statusText);
-      await navigator.clipboard.writeText((await answer.json()).key);
-      said.textContent = "Copied.";
-    } catch {
-      said.textContent = "The browser did not let us copy it. Show the key instead.";
-    }
+    form.querySelector("[role=status]").textContent = await copyKey(form);
   });
 })();
 
