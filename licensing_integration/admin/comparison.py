@@ -91,7 +91,7 @@ def _rows(link: LicenseLink, wanted: DesiredLicense, reported: LicenseSnapshot |
     state = _state_row(wanted, reported, has_override=link.is_overridden and bool(link.override_state))
     if wanted.state is LicenseState.ABSENT and reported is None:
         return [replace(state, reported=GONE)]
-    return [
+    rows = [
         state,
         _expiry_row(
             wanted, reported, origins, has_override=link.is_overridden and link.override_expires_at is not None
@@ -100,6 +100,10 @@ def _rows(link: LicenseLink, wanted: DesiredLicense, reported: LicenseSnapshot |
         *rows,
         *_guide_rows(wanted, reported, origins),
     ]
+    is_gone = reported is None and link.observed_at is not None and link.state == LicenseState.ABSENT
+    if not is_gone:
+        return rows
+    return [replace(state, reported=GONE, is_different=True), *(replace(row, reported="–") for row in rows[1:])]
 
 
 def _row(

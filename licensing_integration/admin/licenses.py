@@ -231,7 +231,8 @@ class LicenseLinkAdmin(SearchMixin, ReadOnlyAdmin):
 
 def _about(answer: Answer, link: LicenseLink) -> str:
     if answer.snapshot is None:
-        return f"{link.server} has no such license any more: somebody deleted it there. 'Issue again' makes a new one."
+        told = f"{link.server} has no such license any more."
+        return f"{told} A worker has it at the moment; look again soon." if not answer.is_kept else told
     news = "with something new" if answer.is_news else "with nothing new"
     kept = "" if answer.is_kept else " A worker has the license at the moment, so the answer is shown but not kept."
     return f"{link.server} has just answered, {news}.{kept}"

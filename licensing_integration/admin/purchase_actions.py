@@ -72,8 +72,11 @@ def _erase(purchase: Purchase, user_id: int, values: Mapping[str, Any]) -> str:
 
 
 def _names_of(purchase: Purchase) -> Sequence[str]:
-    """By which people know it: the reference, which its page is headed with, and the store's id."""
-    return list(dict.fromkeys(filter(None, (purchase.reference, purchase.external_id))))
+    """By which people know it: the reference, which its page is headed with, unless an order shares it with the
+    subscriptions bought in it; and the store's id."""
+    alike = Purchase.objects.filter(store=purchase.store, reference=purchase.reference).exclude(pk=purchase.pk)
+    reference = "" if alike.exists() else purchase.reference
+    return list(dict.fromkeys(filter(None, (reference, purchase.external_id))))
 
 
 # --- when, and what they will do, said before ------------------------------------------------------------------------

@@ -26,8 +26,10 @@ class RefundedPart(StrEnum):
 def refunded_part(state: PurchaseState) -> RefundedPart:
     """How much went back of an order, or of a subscription's current period: all of it where every unit did, and a part
     also where a sum fits no unit."""
-    items = list(items_of(state).values())
-    if items and all(0 < item.quantity <= returned_quantity(state, item) for item in items):
+    if not state.returns:
+        return RefundedPart.NOTHING
+    items = [item for item in items_of(state).values() if item.quantity > 0]
+    if items and all(item.quantity <= returned_quantity(state, item) for item in items):
         return RefundedPart.ALL
     is_part = any(_is_touched(state, item) for item in items)
     return RefundedPart.PART if is_part else RefundedPart.NOTHING
@@ -45,8 +47,10 @@ def _is_touched(state: PurchaseState, item: ItemFact) -> bool:
 def returned_quantity(state: PurchaseState, item: ItemFact) -> int:
     """How many units of ``item`` were refunded. Of a subscription only the current period's refund counts: a later
     charge pays for the licenses again, those of the add-ons bought with it included."""
+    if not state.returns:
+        return 0
     paying = _paying_order_ids(state, item)
-    bought_together = [other for other in items_of(state).values() if _paying_order_ids(state, other) == paying]
+    bought_together = _bought_together(state, paying)
     refunds = _refunds_of(state, paying)
     by_sum = _returned_by_sums(refunds, bought_together)
     if by_sum is None:
@@ -56,6 +60,14 @@ def returned_quantity(state: PurchaseState, item: ItemFact) -> int:
     elsewhere = sum(other.quantity for other in alike[alike.index(item) + 1 :]) if len(alike) > 1 else 0
     returned = sum(_returned_units(refund, item, alike, state.subscription_id) for refund in refunds)
     return min(item.quantity, max(0, returned - elsewhere) + by_sum.get(item.line, 0))
+
+
+def _bought_together(state: PurchaseState, paying: frozenset[str]) -> list[ItemFact]:
+    """The items that the orders ``paying`` paid for; of an order, all."""
+    items = list(items_of(state).values())
+    if state.kind is PurchaseKind.ORDER:
+        return items
+    return [item for item in items if _paying_order_ids(state, item) == paying]
 
 
 def unclear_refund(state: PurchaseState) -> str:

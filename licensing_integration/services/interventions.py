@@ -52,7 +52,7 @@ def set_in_motion(event_ids: Sequence[int], *, priority: int = 0) -> list[int]:
         retry_at=None,
         attempts=0,
         fetched=None,
-        # Whoever counts what waits must not take it for an event that waits since it came.
+        # Says that it does not wait since it came.
         processed_at=Coalesce(F("processed_at"), F("received_at")),
     )
     jobs.enqueue_events(ids, priority=priority)

@@ -147,10 +147,26 @@ def keep_answer(link: LicenseLink, snapshot: LicenseSnapshot | None) -> bool:
         external_id=link.external_id,
         attempted_at=link.attempted_at,
     )
-    told = _as_told(snapshot) if snapshot else {**_AS_GONE, **_needing_a_person(link, now=now)}
+    if snapshot is None:
+        told = {**_AS_GONE, **_needing_a_person(link, now=now)}
+    else:
+        told = {**_as_told(snapshot), **(_TO_BE_SETTLED if is_gone(link) else {})}
     return bool(untouched.update(observed_at=now, **told))
 
 
+def is_gone(link: LicenseLink) -> bool:
+    """Whether the license server was last heard to say that it has no such license any more."""
+    return link.failure_message == str(LicenseGone(link.server))
+
+
+# What it takes for an attempt to be made.
+_TO_BE_SETTLED: Final = {
+    "sync_state": SyncState.PENDING,
+    "failure_mode": FailureMode.NONE,
+    "failure_message": "",
+    "failing_since": None,
+    "retry_at": None,
+}
 _AS_GONE: Final = {"observed": None, "state": LicenseState.ABSENT.value, "expires_at": None}
 
 
@@ -166,7 +182,7 @@ def _needing_a_person(link: LicenseLink, *, now: datetime) -> dict[str, Any]:
         "sync_state": SyncState.ATTENTION,
         "failure_mode": FailureMode.PERMANENT,
         "failure_message": str(LicenseGone(link.server)),
-        "failing_since": now,
+        "failing_since": link.failing_since or now,
     }
 
 

@@ -41,8 +41,9 @@ def roles_within(user: Any) -> QuerySet[Group]:
 
 
 def is_in_audit(user: Any) -> bool:
-    """Whether the audit knows of anything that the user did; signing in is the first thing anybody does."""
-    return AuditEntry.objects.filter(user=user).exists()
+    """Whether the audit knows of anything that the user did; signing in is the first thing anybody does. Whoever tries
+    to in the user's name may be somebody else."""
+    return AuditEntry.objects.filter(user=user).exclude(action="user.sign_in_failed").exists()
 
 
 def tell_about(row: Model, verb: str, *, user_id: int, fields: Sequence[str] = ()) -> None:

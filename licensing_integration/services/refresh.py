@@ -8,6 +8,7 @@ from datetime import datetime
 from django.db import transaction
 from django.utils import timezone
 
+from licensing_integration import jobs
 from licensing_integration.domain.licenses import LicenseSnapshot
 from licensing_integration.exceptions import TransientRemoteError
 from licensing_integration.models import HistoryEntry, LicenseLink
@@ -43,8 +44,10 @@ def ask_server(link_id: int, *, user_id: int | None) -> Answer:
         audit.record("license.refreshed", f"Asked {link.server} for its state.", user_id=user_id, link=link)
         changes = history.license_changes(link.observed or {}, to_json(snapshot) if snapshot else {})
         is_kept = leases.keep_answer(link, snapshot)
-        if is_kept and changes and link.observed:
+        if is_kept and changes and (link.observed or leases.is_gone(link)):
             HistoryEntry.objects.bulk_create([_news(link, snapshot, changes=changes, user_id=user_id)])
+        if is_kept and snapshot and leases.is_gone(link):
+            jobs.enqueue_links([link.pk])  # it is there after all, and to be compared with what is wanted
     return Answer(at=timezone.now(), snapshot=snapshot, is_kept=is_kept, is_news=bool(changes))
 
 

@@ -120,7 +120,7 @@ def _purchases_of_links(hits: Hits) -> frozenset[int]:
 
 
 def _events_of_purchases(purchases: Collection[int]) -> frozenset[int]:
-    told = HistoryEntry.objects.filter(purchase__in=purchases).exclude(event=None).order_by()
+    told = HistoryEntry.objects.filter(purchase__in=purchases).exclude(event=None).order_by("-event_id")
     return _ids(told.values_list("event_id").distinct())
 
 

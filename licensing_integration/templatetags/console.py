@@ -10,7 +10,7 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from licensing_integration.domain.outcomes import SyncState
+from licensing_integration.domain.outcomes import LicenseState, SyncState
 
 register = template.Library()
 
@@ -52,6 +52,8 @@ class Expiring(Protocol):
     @property
     def external_id(self) -> str: ...
     @property
+    def state(self) -> str: ...
+    @property
     def expires_at(self) -> datetime | None: ...
     @property
     def is_endless(self) -> bool: ...
@@ -77,7 +79,7 @@ def moment(value: datetime | None, precision: str = "minutes") -> SafeString:
 @register.simple_tag
 def expires(link: Expiring) -> SafeString:
     """When a license expires, as far as that is known."""
-    if not link.external_id:
+    if not link.external_id or link.state == LicenseState.ABSENT:
         return SafeString("–")
     return moment(link.expires_at) or SafeString(NEVER if link.is_endless else NO_DATE)
 

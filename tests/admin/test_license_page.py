@@ -457,6 +457,12 @@ def test_a_product_is_shown_by_its_name_where_that_is_known(support: Client) -> 
     )
 
 
+def test_of_a_license_that_is_gone_the_server_reports_that_there_is_none(staff: Client) -> None:
+    page = _page(staff, LicenseLinkFactory(state="absent", observed=None, observed_at=timezone.now()))
+    assert page.count("no license there") == 1
+    assert "not reported yet" not in page
+
+
 def test_a_license_without_an_end_says_never_in_the_list_and_on_its_page(staff: Client) -> None:
     link = LicenseLinkFactory(state="suspended")
     assert ">never<" in staff.get(url("licenselink", "changelist")).content.decode()
@@ -470,6 +476,7 @@ def test_a_license_without_an_end_says_never_in_the_list_and_on_its_page(staff: 
         ({}, "perpetual", "never"),
         ({}, "template", "no date known"),  # it may still end, such as 30 days after its first activation
         ({"is_new": True}, "perpetual", "–"),
+        ({"state": "absent"}, "perpetual", "–"),  # its server has it no more
     ],
 )
 def test_every_page_says_in_the_same_words_when_a_license_expires(

@@ -195,6 +195,14 @@ def test_erasing_needs_a_name_of_this_purchase(name_typed: str, client_of: Calla
     assert address not in owner.get(url("purchase", "change", purchase.pk)).content.decode()
 
 
+def test_a_reference_that_two_purchases_share_names_neither(client_of: Callable[[str], Client]) -> None:
+    order = PurchaseFactory(reference="ACM-1", customer_email="ava@example.com")
+    PurchaseFactory(reference="ACM-1", kind="subscription")
+    client_of("Owner").post(url("purchase", "erase", order.pk), {"reason": "Asked for.", "confirmation": "ACM-1"})
+    order.refresh_from_db()
+    assert order.customer_email == "ava@example.com"
+
+
 def test_a_purchase_without_reference_is_not_erased_by_an_empty_one(client_of: Callable[[str], Client]) -> None:
     purchase, owner = PurchaseFactory(reference=""), client_of("Owner")
     address = url("purchase", "erase", purchase.pk)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -30,6 +31,19 @@ PRICED = line(quantity=2, subtotal=20.0)
 )
 def test_an_order_is_refunded_in_part_or_as_a_whole(refund, part):
     assert refunded_part(folded(ordered(PRICED), refund)) is part
+
+
+def test_a_line_of_nothing_keeps_no_refund_from_being_whole():
+    order = ordered(PRICED, line("audio", quantity=0))
+    assert refunded_part(folded(order, returned(5, is_whole_order=True))) is ALL
+
+
+def test_orders_of_very_many_lines_are_judged_at_once():
+    order = ordered(*(line(f"product-{number}") for number in range(800)))
+    began = time.process_time()
+    assert refunded_part(folded(order)) is NOTHING
+    assert refunded_part(folded(order, returned(5, given_back("product-7")))) is PART
+    assert time.process_time() - began < 5
 
 
 def test_one_product_of_two_is_a_part():

@@ -101,6 +101,18 @@ def test_a_license_that_is_gone_is_noted_and_needs_a_person(shop, deliver, crypt
     assert "works" not in explain.explain(link)
 
 
+def test_a_license_that_was_only_away_for_a_moment_is_settled_again(shop, deliver, work, cryptlex):
+    deliver(photon_order(shop))
+    cryptlex.faults.add(kind="status", method="GET", path="/v3/licenses/{id}", status=404, times=1)
+    refresh.ask_server(only_link().pk, user_id=None)
+    assert only_link().sync_state == SyncState.ATTENTION
+    refresh.ask_server(only_link().pk, user_id=None)
+    work()
+    link = only_link()
+    assert (link.state, link.sync_state, link.failure_message) == (LicenseState.ACTIVE, SyncState.SETTLED, "")
+    assert HistoryEntry.objects.filter(kind="license.observed").count() == 2
+
+
 def test_a_license_that_is_rightly_gone_needs_nobody(shop, deliver, cryptlex):
     map_product("photon", refund_action="delete")
     order = photon_order(shop)
