@@ -43,7 +43,7 @@ IN_STEP: Final[Mapping[str, str]] = {
 
 # How a license ends that has no end date: not at all, or as nobody has told yet.
 NEVER: Final = "never"
-NO_DATE: Final = "no date known"
+NO_DATE: Final = "no end date"
 
 
 class Expiring(Protocol):
